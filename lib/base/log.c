@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include <jansson.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MESSAGE_MAX 1000
+#define TIME_STRLEN 32
+
+/* A message of quotes and backslashes doubles in JSON; 200 for the time, the level and the keys. */
+#define LINE_MAX_BYTES (2 * MESSAGE_MAX + 200)
+
+static struct {
+	enum tp_log_format format;
+	enum tp_log_level max_level;
+} conf = { TP_LOG_TEXT, TP_LOG_INFO };
+
+static const struct {
+	const char *name;   /* the JSON field */
+	const char *prefix; /* of a line of text */
+} levels[] = {
+	[TP_LOG_ERROR] = { "error", "error: " },
+	[TP_LOG_WARN] = { "warning", "warning: " },
+	[TP_LOG_INFO] = { "info", "" },
+	[TP_LOG_DEBUG] = { "debug", "debug: " },
+};
+
+void tp_log_setup(enum tp_log_format format, enum tp_log_level max_level)
+{
+	/* Reads the random seed of its hash now, while files may still be opened. */
+	if (format == TP_LOG_JSON)
+		json_object_seed(0);
+	conf.format = format;
+	conf.max_level = max_level;
+}
+
+/* Length of the UTF-8 sequence that a first byte announces; 0 for none (RFC 3629 section 4). */
+static size_t sequence_len(uint8_t first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first >= 0xc2 && first <= 0xdf)
+		return 2;
+	if (first >= 0xe0 && first <= 0xef)
+		return 3;
+	if (first >= 0xf0 && first <= 0xf4)
+		return 4;
+	return 0;
+}
+
+static bool is_printable(uint32_t c)
+{
+	bool is_control = c < 0x20 || (c >= 0x7f && c < 0xa0);
+	bool is_break = c == 0x2028 || c == 0x2029;
+	bool is_surrogate = c >= 0xd800 && c <= 0xdfff;
+
+	return !is_control && !is_break && !is_surrogate && c <= 0x10ffff;
+}
+
+/* Length of the printable character at s, which ends with NUL; 0 if it is none. */
+static size_t printable_len(const uint8_t *s)
+{
+	static const uint32_t shortest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t i, n = sequence_len(s[0]);
+	uint32_t c;
+
+	if (n == 0)
+		return 0;
+	c = n == 1 ? s[0] : s[0] & (0x7fu >> n);
+	for (i = 1; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	return c >= shortest[n] && is_printable(c) ? n : 0;
+}
+
+/* Names of users and realms come from the wire: nothing of them may break a line or a terminal. */
+static void clean(char *text)
+{
+	uint8_t *s = (uint8_t *)text;
+	size_t n;
+
+	while (*s != '\0') {
+		n = printable_len(s);
+		if (n == 0) {
+			*s = '?';
+			n = 1;
+		}
+		s += n;
+	}
+}
+
+/* RFC 3339, UTC, milliseconds. */
+static void format_time(char out[TIME_STRLEN])
+{
+	struct timespec ts;
+	struct tm tm;
+	size_t n;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	n = strftime(out, TIME_STRLEN, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(out + n, TIME_STRLEN - n, ".%03dZ", (int)(ts.tv_nsec / 1000000));
+}
+
+static size_t format_text(enum tp_log_level level, const char *message, char line[LINE_MAX_BYTES])
+{
+	return (size_t)snprintf(
+			line, LINE_MAX_BYTES, "turnpike: %s%s", levels[level].prefix, message);
+}
+
+/* Out of memory, jansson has nothing to say; then the line is text. */
+static size_t format_json(enum tp_log_level level, const char *message, char line[LINE_MAX_BYTES])
+{
+	char now[TIME_STRLEN];
+	json_t *json;
+	size_t n;
+
+	format_time(now);
+	json = json_pack("{s:s, s:s, s:s}", "time", now, "level", levels[level].name, "message",
+			message);
+	n = json_dumpb(json, line, LINE_MAX_BYTES, JSON_COMPACT);
+	json_decref(json);
+	return n > 0 && n < LINE_MAX_BYTES ? n : format_text(level, message, line);
+}
+
+static void write_line(const char *line, size_t len)
+{
+	ssize_t n;
+
+	do {
+		n = write(STDERR_FILENO, line, len);
+	} while (n < 0 && errno == EINTR);
+}
+
+void tp_log(enum tp_log_level level, const char *fmt, ...)
+{
+	char message[MESSAGE_MAX + 1] = "", line[LINE_MAX_BYTES];
+	int err = errno;
+	va_list ap;
+	size_t n;
+
+	if (level > conf.max_level)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	clean(message);
+
+	if (conf.format == TP_LOG_JSON)
+		n = format_json(level, message, line);
+	else
+		n = format_text(level, message, line);
+	line[n] = '\n';
+	write_line(line, n + 1);
+	errno = err;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * log - lines to stderr, as text or as one JSON object a line.
+ *
+ * Workers never log per packet.  Messages are for people; what a machine reads is in fields.
+ *
+ * Threads: any; a line is written with one write(2).
+ */
+#ifndef TP_BASE_LOG_H
+#define TP_BASE_LOG_H
+
+#include <stdbool.h>
+
+enum tp_log_level {
+	TP_LOG_ERROR,
+	TP_LOG_WARN,
+	TP_LOG_INFO,
+	TP_LOG_DEBUG,
+};
+
+enum tp_log_format {
+	TP_LOG_TEXT, /* "turnpike: warning: ..." */
+	TP_LOG_JSON, /* {"time":"2026-01-31T12:00:00.123Z","level":"warning","message":"..."} */
+};
+
+/** Set the format and the most verbose level written; call before threads start. */
+void tp_log_setup(enum tp_log_format format, enum tp_log_level max_level);
+
+/** printf-like; the message carries no newline.  Longer than 1,000 bytes is cut. */
+void tp_log(enum tp_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#define tp_err(...) tp_log(TP_LOG_ERROR, __VA_ARGS__)
+#define tp_warn(...) tp_log(TP_LOG_WARN, __VA_ARGS__)
+#define tp_info(...) tp_log(TP_LOG_INFO, __VA_ARGS__)
+#define tp_debug(...) tp_log(TP_LOG_DEBUG, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include <jansson.h>
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+/* What one call writes to stderr; a pipe keeps each write(2) whole. */
+struct capture {
+	int saved, fd[2];
+};
+
+static void capture_start(struct capture *c)
+{
+	c->saved = dup(STDERR_FILENO);
+	assert_int_equal(pipe(c->fd), 0);
+	assert_int_equal(dup2(c->fd[1], STDERR_FILENO), STDERR_FILENO);
+}
+
+static void capture_end(struct capture *c, char *out, size_t size)
+{
+	ssize_t n;
+
+	dup2(c->saved, STDERR_FILENO);
+	close(c->saved);
+	close(c->fd[1]);
+	n = read(c->fd[0], out, size - 1);
+	close(c->fd[0]);
+	assert_true(n >= 0);
+	out[n] = '\0';
+}
+
+static void text_lines(void **state)
+{
+	static const struct {
+		const char *what, *in, *want;
+		enum tp_log_level level;
+	} cases[] = {
+		{ "error", "a", "turnpike: error: a\n", TP_LOG_ERROR },
+		{ "warning", "a", "turnpike: warning: a\n", TP_LOG_WARN },
+		{ "info", "a", "turnpike: a\n", TP_LOG_INFO },
+		{ "debug", "a", "turnpike: debug: a\n", TP_LOG_DEBUG },
+		{ "empty", "", "turnpike: \n", TP_LOG_INFO },
+		{ "UTF-8 of every length", "a\u00e9\u20ac\U0001f600",
+				"turnpike: a\u00e9\u20ac\U0001f600\n", TP_LOG_INFO },
+		{ "line feed", "a\nb", "turnpike: a?b\n", TP_LOG_INFO },
+		{ "escape, delete", "\x1b[2J\x7f", "turnpike: ?[2J?\n", TP_LOG_INFO },
+		{ "C1 control", "a\xc2\x85z", "turnpike: a??z\n", TP_LOG_INFO },
+		{ "line separator", "a\u2028b", "turnpike: a???b\n", TP_LOG_INFO },
+		{ "stray continuation", "a\x80z", "turnpike: a?z\n", TP_LOG_INFO },
+		{ "cut sequence", "a\xe2\x82", "turnpike: a??\n", TP_LOG_INFO },
+		{ "cut by a letter", "\xf0\x9fz", "turnpike: ??z\n", TP_LOG_INFO },
+		{ "overlong slash", "\xc0\xaf", "turnpike: ??\n", TP_LOG_INFO },
+		{ "overlong in three", "\xe0\x80\xaf", "turnpike: ???\n", TP_LOG_INFO },
+		{ "surrogate", "\xed\xa0\x80", "turnpike: ???\n", TP_LOG_INFO },
+		{ "above U+10FFFF", "\xf4\x90\x80\x80", "turnpike: ????\n", TP_LOG_INFO },
+		{ "not UTF-8 at all", "\xff\xfe", "turnpike: ??\n", TP_LOG_INFO },
+		{ "format in an argument", "%n%s", "turnpike: %n%s\n", TP_LOG_INFO },
+	};
+	struct capture c;
+	char got[4096];
+	size_t i;
+
+	(void)state;
+	tp_log_setup(TP_LOG_TEXT, TP_LOG_DEBUG);
+	for (i = 0; i < N(cases); i++) {
+		capture_start(&c);
+		tp_log(cases[i].level, "%s", cases[i].in);
+		capture_end(&c, got, sizeof(got));
+		if (strcmp(got, cases[i].want) != 0)
+			fail_msg("%s: got '%s'", cases[i].what, got);
+	}
+}
+
+static void levels_above_the_limit_are_silent(void **state)
+{
+	struct capture c;
+	char got[4096];
+
+	(void)state;
+	tp_log_setup(TP_LOG_TEXT, TP_LOG_WARN);
+	capture_start(&c);
+	tp_debug("a");
+	tp_info("b");
+	tp_warn("c");
+	tp_err("d");
+	capture_end(&c, got, sizeof(got));
+	assert_string_equal(got, "turnpike: warning: c\nturnpike: error: d\n");
+}
+
+static void a_json_line(char *got, size_t size, const char *message)
+{
+	struct capture c;
+
+	tp_log_setup(TP_LOG_JSON, TP_LOG_INFO);
+	capture_start(&c);
+	tp_warn("%s", message);
+	capture_end(&c, got, size);
+	assert_non_null(strchr(got, '\n'));
+	assert_string_equal(strchr(got, '\n'), "\n");
+}
+
+static void json_lines(void **state)
+{
+	static const struct {
+		const char *what, *in, *want;
+	} cases[] = {
+		{ "plain", "a", "a" },
+		{ "quotes and backslashes", "\"a\\\"", "\"a\\\"" },
+		{ "line feed", "a\nb", "a?b" },
+		{ "not UTF-8", "\xff", "?" },
+		{ "UTF-8", "\u20ac", "\u20ac" },
+	};
+	const char *level, *message, *when;
+	char got[4096];
+	json_t *json;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(cases); i++) {
+		a_json_line(got, sizeof(got), cases[i].in);
+		json = json_loads(got, JSON_REJECT_DUPLICATES, NULL);
+		if (json_unpack(json, "{s:s, s:s, s:s !}", "time", &when, "level", &level,
+				    "message", &message) != 0)
+			fail_msg("%s: got '%s'", cases[i].what, got);
+		assert_string_equal(level, "warning");
+		assert_string_equal(message, cases[i].want);
+		json_decref(json);
+	}
+}
+
+/* RFC 3339, and near the time that it is. */
+static void json_time(void **state)
+{
+	char got[4096], zone;
+	struct tm tm = { 0 };
+	int ms, n;
+	double age;
+
+	(void)state;
+	a_json_line(got, sizeof(got), "a");
+	n = sscanf(got, "{\"time\":\"%4d-%2d-%2dT%2d:%2d:%2d.%3d%c\",", &tm.tm_year, &tm.tm_mon,
+			&tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &ms, &zone);
+	assert_int_equal(n, 8);
+	assert_int_equal(zone, 'Z');
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	/* time() reads a coarser clock, which may be a little behind. */
+	age = difftime(time(NULL), timegm(&tm));
+	assert_true(age >= -1 && age < 60);
+}
+
+static void long_messages_are_cut(void **state)
+{
+	char message[3000], got[4096];
+	struct capture c;
+	json_t *json;
+
+	(void)state;
+	memset(message, '"', sizeof(message));
+	message[sizeof(message) - 1] = '\0';
+	tp_log_setup(TP_LOG_TEXT, TP_LOG_INFO);
+	capture_start(&c);
+	tp_info("%s", message);
+	capture_end(&c, got, sizeof(got));
+	assert_int_equal(strlen(got), strlen("turnpike: ") + 1000 + 1);
+
+	/* Every quote takes two bytes now. */
+	a_json_line(got, sizeof(got), message);
+	json = json_loads(got, 0, NULL);
+	assert_int_equal(json_string_length(json_object_get(json, "message")), 1000);
+	json_decref(json);
+}
+
+static void errno_survives(void **state)
+{
+	struct capture c;
+	char got[4096];
+
+	(void)state;
+	tp_log_setup(TP_LOG_TEXT, TP_LOG_INFO);
+	capture_start(&c);
+	errno = ENODEV;
+	tp_info("%m");
+	assert_int_equal(errno, ENODEV);
+	capture_end(&c, got, sizeof(got));
+	assert_string_equal(got, "turnpike: No such device\n");
+}
+
+static void errno_survives_a_write_that_fails(void **state)
+{
+	int err, saved = dup(STDERR_FILENO);
+
+	(void)state;
+	close(STDERR_FILENO);
+	errno = ENODEV;
+	tp_err("nobody reads this");
+	err = errno;
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	assert_int_equal(err, ENODEV);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(text_lines),
+		cmocka_unit_test(levels_above_the_limit_are_silent),
+		cmocka_unit_test(json_lines),
+		cmocka_unit_test(json_time),
+		cmocka_unit_test(long_messages_are_cut),
+		cmocka_unit_test(errno_survives),
+		cmocka_unit_test(errno_survives_a_write_that_fails),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
