@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wire/integrity.h"
+
+#include "base/log.h"
+#include "wire/be.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <zlib.h>
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Length of an attribute's type and length fields. */
+#define ATTR_HDR_LEN 4
+
+/* Of one thread, kept for its life: making them costs more than hashing a message. */
+struct contexts {
+	EVP_MAC_CTX *sha1, *sha256;
+	EVP_MD_CTX *md5;
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t at_exit;
+static EVP_MAC *hmac;
+static EVP_MD *md5;
+
+static _Thread_local struct contexts mine;
+
+/*
+ * A hash fails only without memory or without the algorithm (a FIPS provider has no MD5).  An
+ * answer would then be wrong or unauthenticated, so there is none.
+ */
+static void must(bool ok)
+{
+	if (ok)
+		return;
+	tp_err("cryptography: OpenSSL does not provide HMAC-SHA1, HMAC-SHA256 and MD5, "
+	       "or is out of memory");
+	abort();
+}
+
+static void free_contexts(void *p)
+{
+	struct contexts *c = p;
+
+	EVP_MAC_CTX_free(c->sha1);
+	EVP_MAC_CTX_free(c->sha256);
+	EVP_MD_CTX_free(c->md5);
+	memset(c, 0, sizeof(*c));
+}
+
+static void fetch(void)
+{
+	hmac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
+	md5 = EVP_MD_fetch(NULL, "MD5", NULL);
+	must(hmac != NULL && md5 != NULL && pthread_key_create(&at_exit, free_contexts) == 0);
+}
+
+static EVP_MAC_CTX *new_mac(const char *digest)
+{
+	EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(hmac);
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)digest, 0),
+		OSSL_PARAM_construct_end(),
+	};
+
+	must(ctx != NULL && EVP_MAC_CTX_set_params(ctx, params) == 1);
+	return ctx;
+}
+
+static struct contexts *contexts(void)
+{
+	if (mine.md5 != NULL)
+		return &mine;
+	pthread_once(&once, fetch);
+	mine.sha1 = new_mac("SHA1");
+	mine.sha256 = new_mac("SHA256");
+	mine.md5 = EVP_MD_CTX_new();
+	must(mine.md5 != NULL && pthread_setspecific(at_exit, &mine) == 0);
+	return &mine;
+}
+
+static void mac_parts(EVP_MAC_CTX *ctx, const void *key, size_t key_len,
+		const struct tp_bytes part[], size_t n, uint8_t *out, size_t out_len)
+{
+	bool ok = true;
+	size_t i, len;
+
+	/* To OpenSSL a null key means the one before. */
+	must(EVP_MAC_init(ctx, key_len > 0 ? key : "", key_len, NULL) == 1);
+	for (i = 0; i < n; i++)
+		ok &= EVP_MAC_update(ctx, part[i].data, part[i].len) == 1;
+	must(ok && EVP_MAC_final(ctx, out, &len, out_len) == 1 && len == out_len);
+}
+
+void tp_hmac_sha1(const void *key, size_t key_len, const struct tp_bytes part[], size_t n,
+		uint8_t out[TP_SHA1_LEN])
+{
+	mac_parts(contexts()->sha1, key, key_len, part, n, out, TP_SHA1_LEN);
+}
+
+void tp_hmac_sha256(const void *key, size_t key_len, const struct tp_bytes part[], size_t n,
+		uint8_t out[TP_SHA256_LEN])
+{
+	mac_parts(contexts()->sha256, key, key_len, part, n, out, TP_SHA256_LEN);
+}
+
+void tp_key_long_term(const struct tp_bytes *username, const struct tp_bytes *realm,
+		const struct tp_bytes *password, uint8_t key[TP_KEY_MD5_LEN])
+{
+	const struct tp_bytes colon = { ":", 1 };
+	const struct tp_bytes *part[] = { username, &colon, realm, &colon, password };
+	EVP_MD_CTX *ctx = contexts()->md5;
+	unsigned int len;
+	bool ok;
+	size_t i;
+
+	ok = EVP_DigestInit_ex2(ctx, md5, NULL) == 1;
+	for (i = 0; i < sizeof(part) / sizeof(part[0]); i++)
+		ok &= EVP_DigestUpdate(ctx, part[i]->data, part[i]->len) == 1;
+	must(ok && EVP_DigestFinal_ex(ctx, key, &len) == 1 && len == TP_KEY_MD5_LEN);
+	EVP_MD_CTX_reset(ctx); /* the password's last block is in it */
+}
+
+int tp_integrity_check(const struct tp_stun_msg *msg, const uint8_t *key, size_t key_len)
+{
+	const struct tp_stun_value *mi = &msg->attr[TP_STUN_MESSAGE_INTEGRITY_AT];
+	uint8_t want[TP_SHA1_LEN];
+	bool is_equal;
+
+	if (mi->data == NULL)
+		return -ENOENT;
+	if (mi->len != TP_STUN_MI_LEN)
+		return -EBADMSG;
+	assert(mi->data == msg->raw + msg->attrs_end + ATTR_HDR_LEN);
+	tp_integrity_compute(msg->raw, msg->attrs_end, key, key_len, want);
+	is_equal = tp_secret_equal(want, mi->data, sizeof(want));
+	tp_secret_wipe(want, sizeof(want));
+	return is_equal ? 0 : -EBADMSG;
+}
+
+void tp_integrity_compute(const uint8_t *msg, size_t upto, const uint8_t *key, size_t key_len,
+		uint8_t out[TP_SHA1_LEN])
+{
+	uint8_t header[TP_STUN_HDR_LEN];
+	const struct tp_bytes part[] = {
+		{ header, sizeof(header) },
+		{ msg + TP_STUN_HDR_LEN, upto - TP_STUN_HDR_LEN },
+	};
+	size_t end = upto + ATTR_HDR_LEN + TP_STUN_MI_LEN;
+
+	assert(upto >= TP_STUN_HDR_LEN && end - TP_STUN_HDR_LEN <= UINT16_MAX);
+	memcpy(header, msg, sizeof(header));
+	tp_be16_put(header + 2, (uint16_t)(end - TP_STUN_HDR_LEN));
+	tp_hmac_sha1(key, key_len, part, 2, out);
+}
+
+uint32_t tp_fingerprint(const uint8_t *msg, size_t len)
+{
+	return (uint32_t)crc32_z(0, msg, len) ^ 0x5354554e;
+}
+
+bool tp_secret_equal(const void *a, const void *b, size_t len)
+{
+	return CRYPTO_memcmp(a, b, len) == 0;
+}
+
+void tp_secret_wipe(void *p, size_t len)
+{
+	OPENSSL_cleanse(p, len);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ip - Ethernet, IPv4, IPv6 and UDP headers: parsed once at the edge, and built.
+ *
+ * The parser accepts what the fast path can carry: untagged Ethernet, IPv4 without options and
+ * not a fragment, IPv6 without extension headers, UDP.  All lengths are checked here, once:
+ * header in frame, IP length <= frame, UDP length <= IP payload; Ethernet padding is ignored.
+ *
+ * Threads: pure functions.  Memory: the caller's; a view borrows the frame.
+ */
+#ifndef TP_WIRE_IP_H
+#define TP_WIRE_IP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/verdict.h"
+
+#define TP_ETH_LEN 14
+#define TP_IPV4_LEN 20
+#define TP_IPV6_LEN 40
+#define TP_UDP_LEN 8
+#define TP_IPPROTO_UDP 17
+
+#define TP_ETHERTYPE_IPV4 0x0800
+#define TP_ETHERTYPE_IPV6 0x86dd
+
+#define TP_IPV4_DF 0x4000
+#define TP_IPV4_MF 0x2000
+#define TP_IPV4_OFFSET 0x1fff
+
+/* Headers as they lie on the wire: every multi-byte field is big-endian; unaligned access. */
+struct tp_ipv4_hdr {
+	uint8_t version_ihl;
+	uint8_t tos;
+	uint16_t total_len_be;
+	uint16_t id_be;
+	uint16_t frag_be;
+	uint8_t ttl;
+	uint8_t protocol;
+	uint16_t csum;
+	uint8_t src[4];
+	uint8_t dst[4];
+} __attribute__((packed));
+
+struct tp_ipv6_hdr {
+	uint32_t ver_class_flow_be;
+	uint16_t payload_len_be;
+	uint8_t next_header;
+	uint8_t hop_limit;
+	uint8_t src[16];
+	uint8_t dst[16];
+} __attribute__((packed));
+
+struct tp_udp_hdr {
+	uint16_t src_port_be;
+	uint16_t dst_port_be;
+	uint16_t len_be;
+	uint16_t csum;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct tp_ipv4_hdr) == TP_IPV4_LEN, "IPv4 header");
+_Static_assert(sizeof(struct tp_ipv6_hdr) == TP_IPV6_LEN, "IPv6 header");
+_Static_assert(sizeof(struct tp_udp_hdr) == TP_UDP_LEN, "UDP header");
+
+/* The parts of an IP header that a relay copies or derives (RFC 8656 sections 13 and 14). */
+struct tp_ip_meta {
+	uint8_t ttl;    /* TTL or hop limit as received; to send: as it leaves */
+	uint8_t tclass; /* TOS or Traffic Class, all eight bits */
+	bool is_df;     /* IPv4 only */
+};
+
+/* A UDP datagram inside an Ethernet frame; offsets from the frame's first byte. */
+struct tp_udp_view {
+	uint8_t family;       /* enum tp_family */
+	uint8_t l3;           /* offset of the IP header: TP_ETH_LEN */
+	uint8_t l4;           /* offset of the UDP header */
+	uint8_t payload;      /* offset of the UDP payload */
+	uint16_t payload_len; /* from the UDP length, bytes */
+};
+
+/**
+ * Parse and check a frame.
+ *
+ * @return TP_FORWARD and *out; or TP_DROP_SHORT, TP_DROP_NOT_UDP (also: fragment, options,
+ *         extension header, VLAN tag), TP_DROP_IP_LENGTH, TP_DROP_IP_CSUM, TP_DROP_UDP_LENGTH,
+ *         TP_DROP_ZERO_CSUM
+ */
+enum tp_verdict tp_ip_parse_udp(const uint8_t *frame, uint32_t len, struct tp_udp_view *out);
+
+/** Source and destination transport addresses and header fields of a parsed frame. */
+void tp_ip_view_addrs(const uint8_t *frame, const struct tp_udp_view *view, struct tp_addr *src,
+		struct tp_addr *dst, struct tp_ip_meta *meta);
+
+/** @return whether the UDP checksum of a parsed frame is right; an IPv4 checksum of zero is. */
+bool tp_ip_view_csum_ok(const uint8_t *frame, const struct tp_udp_view *view);
+
+/**
+ * Build IP and UDP headers for a payload, checksums in full.  The families of src and dst are
+ * the same.  IPv4 identification is left 0 for the kernel's raw socket to choose; IPv6 flow label
+ * 0.
+ *
+ * @param[out] out  room for TP_IPV6_LEN + TP_UDP_LEN bytes
+ * @return bytes written: 28 or 48; 0 when the packet would exceed 65535 bytes
+ */
+size_t tp_ip_build_udp(uint8_t *out, const struct tp_addr *src, const struct tp_addr *dst,
+		const struct tp_ip_meta *meta, const uint8_t *payload, size_t payload_len);
+
+#endif
