@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * allocation - the state behind turn.h: allocations, their legs, permissions, channels and
+ * reservations, the tables that find them and the timers that end them.
+ *
+ * Ownership is a tree: an allocation owns its permissions and channels and dies with its last
+ * leg.  A permission outlives its time while channels point at it, without being in force, so
+ * that a channel always has one to look at.
+ *
+ * Private to lib/turn.  Threads: one.
+ */
+#ifndef TP_TURN_ALLOCATION_H
+#define TP_TURN_ALLOCATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "turn/auth.h"
+#include "turn/policy.h"
+#include "turn/ports.h"
+#include "turn/timer.h"
+#include "turn/turn.h"
+
+#define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION(key, len, hash) (hash) = tp_turn_hash((key), (len))
+#include <uthash.h>
+
+#define TP_TOKEN_LEN 8
+#define TP_PERMISSIONS_MAX 1000 /* of one allocation; beyond: 508 */
+
+/* Random, set once before the first table exists: clients choose addresses and ports. */
+extern uint64_t tp_turn_hash_seed;
+
+unsigned tp_turn_hash(const void *key, size_t len);
+
+enum tp_timer_kind {
+	TP_TIMER_LEG,
+	TP_TIMER_PERMISSION,
+	TP_TIMER_CHANNEL,
+	TP_TIMER_RESERVATION,
+};
+
+struct tp_leg {
+	bool is_present;
+	uint8_t at; /* index in tp_allocation.leg */
+	uint16_t port;
+	uint32_t relay;
+	struct tp_timer timer; /* set exactly while present */
+};
+
+struct tp_permission_key {
+	uint64_t alloc_id;
+	struct tp_addr ip;
+	uint32_t zero;
+};
+
+struct tp_channel_number_key {
+	uint64_t alloc_id;
+	uint64_t number;
+};
+
+LIST_HEAD(tp_channel_list, tp_channel);
+LIST_HEAD(tp_permission_list, tp_permission);
+
+struct tp_permission {
+	struct tp_permission_key key;
+	struct tp_timer timer; /* set exactly while in force */
+	struct tp_allocation *alloc;
+	struct tp_channel_list channels; /* to this IP address */
+	LIST_ENTRY(tp_permission) of_alloc;
+	UT_hash_handle hh;
+};
+
+struct tp_channel {
+	struct tp_turn_channel pub;
+	struct tp_channel_number_key number_key;
+	struct tp_permission_key peer_key; /* with the port */
+	struct tp_timer timer;
+	struct tp_allocation *alloc;
+	struct tp_permission *perm;
+	LIST_ENTRY(tp_channel) of_alloc;
+	LIST_ENTRY(tp_channel) of_perm;
+	UT_hash_handle by_number, by_peer;
+};
+
+struct tp_allocation {
+	struct tp_tuple tuple;
+	uint64_t id;
+	uint32_t slot;
+	uint32_t n_permissions, n_channels; /* in force; bound */
+	struct tp_leg leg[2];               /* IPv4, IPv6 */
+	bool is_announced;                  /* ops.allocated was called, so ops.ended will be */
+	struct tp_permission_list permissions;
+	struct tp_channel_list channels;
+	uint64_t created_ns;
+	uint8_t key[TP_KEY_MD5_LEN];
+	/* The Allocate that made it, so that a retransmission gets the same answer. */
+	uint8_t tid[TP_STUN_TID_LEN];
+	uint32_t lifetime_sec;
+	enum tp_stun_err address_error; /* of the IPv6 or IPv4 half that was refused */
+	uint8_t address_error_family;
+	bool has_token;
+	uint8_t token[TP_TOKEN_LEN];
+	UT_hash_handle hh;
+	uint16_t username_len;
+	char username[]; /* NUL-terminated */
+};
+
+struct tp_reservation {
+	uint8_t token[TP_TOKEN_LEN];
+	uint32_t relay;
+	uint16_t port;
+	struct tp_timer timer;
+	UT_hash_handle hh;
+};
+
+struct tp_relay {
+	struct tp_turn_relay addr;
+	struct tp_ports *ports;
+	struct tp_allocation **by_port; /* port - port_min -> owner */
+};
+
+struct tp_turn {
+	struct tp_turn_ops ops;
+	void *ctx;
+	struct tp_auth *auth;
+	struct tp_policy policy;
+	struct tp_addr *own;
+	uint32_t n_own;
+	struct tp_relay *relays;
+	uint32_t n_relays;
+	uint16_t port_min, port_max;
+	uint16_t channel_max;
+	uint32_t max_allocations, max_channels;
+	struct tp_timers timers;
+	struct tp_allocation *allocations; /* by tuple */
+	struct tp_permission *permissions; /* by allocation and IP */
+	struct tp_channel *by_number, *by_peer;
+	struct tp_reservation *reservations;
+	struct tp_allocation **slots; /* every allocation has one; for walking */
+	uint32_t n_slots, room_slots;
+	uint32_t *free_slots;
+	uint32_t n_free_slots;
+	uint64_t next_id;
+	struct tp_turn_counts count;
+};
+
+/* Index of a family's leg. */
+static inline unsigned tp_leg_at(uint8_t family)
+{
+	return family == TP_IPV6 ? 1 : 0;
+}
+
+static inline bool tp_permission_in_force(const struct tp_permission *perm)
+{
+	return perm->timer.place != 0;
+}
+
+/** Local relayed transport address of a leg that is present. */
+struct tp_addr tp_leg_local(const struct tp_turn *turn, const struct tp_leg *leg);
+
+/** What clients and peers call it. */
+struct tp_addr tp_leg_external(const struct tp_turn *turn, const struct tp_leg *leg);
+
+struct tp_allocation *tp_allocation_find(struct tp_turn *turn, const struct tp_tuple *tuple);
+
+/** The allocation that owns a relayed port, or NULL. */
+struct tp_allocation *tp_allocation_of_port(
+		const struct tp_turn *turn, uint32_t relay, uint16_t port);
+
+/** A new allocation without legs.  @return NULL: out of memory */
+struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tuple *tuple,
+		const struct tp_stun_value *username, const uint8_t key[TP_KEY_MD5_LEN],
+		uint64_t now_ns);
+
+/** Give it a relayed port that was taken from the relay's ports; opens it. */
+void tp_allocation_add_leg(struct tp_turn *turn, struct tp_allocation *alloc, uint32_t relay,
+		uint16_t port, uint64_t deadline_ns);
+
+/** It is complete: tell the event handler. */
+void tp_allocation_announce(struct tp_turn *turn, struct tp_allocation *alloc);
+
+/** Move a leg's deadline; its channels follow. */
+void tp_leg_set_deadline(struct tp_turn *turn, struct tp_allocation *alloc, struct tp_leg *leg,
+		uint64_t deadline_ns);
+
+/**
+ * End a leg with its channels and permissions, and with the last leg the allocation.
+ * @return whether the allocation is gone
+ */
+bool tp_leg_end(struct tp_turn *turn, struct tp_allocation *alloc, struct tp_leg *leg,
+		enum tp_turn_end why);
+
+/** End both legs; also frees an allocation that never got one. */
+void tp_allocation_end(struct tp_turn *turn, struct tp_allocation *alloc, enum tp_turn_end why);
+
+/** The permission in force for an IP address, or NULL. */
+struct tp_permission *tp_permission_find(struct tp_turn *turn, const struct tp_allocation *alloc,
+		const struct tp_addr *peer);
+
+/** Install or refresh.  @return the permission, NULL: out of memory or too many */
+struct tp_permission *tp_permission_set(struct tp_turn *turn, struct tp_allocation *alloc,
+		const struct tp_addr *peer, uint64_t deadline_ns);
+
+struct tp_channel *tp_channel_by_number(
+		struct tp_turn *turn, const struct tp_allocation *alloc, uint16_t number);
+struct tp_channel *tp_channel_by_peer(struct tp_turn *turn, const struct tp_allocation *alloc,
+		const struct tp_addr *peer);
+
+/**
+ * Bind, with neither number nor peer bound yet; not yet published.
+ * @return NULL: out of memory or too many
+ */
+struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *alloc,
+		uint16_t number, const struct tp_addr *peer, struct tp_permission *perm);
+
+/** Set its time, recompute both deadlines and tell the fast path. */
+void tp_channel_set_deadline(
+		struct tp_turn *turn, struct tp_channel *channel, uint64_t deadline_ns);
+
+/** Keep a port aside under a token.  @return NULL: out of memory */
+struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const uint8_t token[TP_TOKEN_LEN],
+		uint32_t relay, uint16_t port, uint64_t deadline_ns);
+struct tp_reservation *tp_reservation_find(struct tp_turn *turn, const uint8_t *token);
+
+/** Forget it; its port goes back to the free ones unless the caller keeps it. */
+void tp_reservation_end(struct tp_turn *turn, struct tp_reservation *r, bool keep_port);
+
+/**
+ * Is this the external address of one of our relayed addresses?
+ * @return the relay index, or -1
+ */
+int tp_relay_of_external(const struct tp_turn *turn, const struct tp_addr *addr);
+
+/** May clients reach this peer?  With has_port, a relay address only on relayed ports. */
+bool tp_peer_allowed(const struct tp_turn *turn, const struct tp_addr *peer, bool has_port);
+
+#endif

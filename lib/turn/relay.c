@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "turn/relay.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "wire/stun_build.h"
+
+/* STUN header, XOR-PEER-ADDRESS over IPv6, DATA's header. */
+#define INDICATION_HEAD_MAX (TP_STUN_HDR_LEN + 24 + 4)
+
+/* Decrement the hop count as a router does.  @return false when there is nothing left */
+static bool next_hop_meta(const struct tp_ip_meta *in, struct tp_ip_meta *out)
+{
+	if (in->ttl <= 1)
+		return false;
+	*out = *in;
+	out->ttl--;
+	return true;
+}
+
+static enum tp_slow_verdict sent(int rc)
+{
+	return rc < 0 ? TP_SLOW_DROP_SEND : TP_SLOW_RELAYED;
+}
+
+static int send_channel_data(struct tp_turn *turn, const struct tp_allocation *alloc,
+		uint16_t number, const struct tp_turn_packet *packet, const struct tp_ip_meta *meta)
+{
+	uint8_t head[TP_CHANNEL_HDR_LEN];
+	const struct tp_bytes part[] = { { head, sizeof(head) }, { packet->data, packet->len } };
+
+	tp_channel_header(head, number, (uint16_t)packet->len);
+	return turn->ops.send_client(turn->ctx, &alloc->tuple, part, 2, meta);
+}
+
+/* Data indication (section 11.3): DATA last, so that the payload is sent from where it lies. */
+static int send_data(struct tp_turn *turn, const struct tp_allocation *alloc,
+		const struct tp_addr *peer, const struct tp_turn_packet *packet,
+		const struct tp_ip_meta *meta)
+{
+	static const uint8_t padding[3];
+	uint8_t head[INDICATION_HEAD_MAX], tid[TP_STUN_TID_LEN];
+	size_t pad = -packet->len & 3, body;
+	struct tp_stun_builder b;
+	struct tp_bytes part[3];
+
+	turn->ops.random(turn->ctx, tid, sizeof(tid));
+	tp_stun_begin(&b, head, sizeof(head), TP_STUN_DATA, TP_STUN_INDICATION, tid);
+	tp_stun_put_xor_addr(&b, TP_STUN_ATTR_XOR_PEER_ADDRESS, peer);
+	part[0].len = tp_stun_finish(&b);
+	body = part[0].len - TP_STUN_HDR_LEN + 4 + packet->len + pad;
+	if (body > UINT16_MAX)
+		return -EMSGSIZE;
+	/* DATA's own header, and the length of the whole message. */
+	head[part[0].len++] = TP_STUN_ATTR_DATA >> 8;
+	head[part[0].len++] = TP_STUN_ATTR_DATA & 0xff;
+	head[part[0].len++] = (uint8_t)(packet->len >> 8);
+	head[part[0].len++] = (uint8_t)packet->len;
+	head[2] = (uint8_t)(body >> 8);
+	head[3] = (uint8_t)body;
+	part[0].data = head;
+	part[1] = (struct tp_bytes){ packet->data, packet->len };
+	part[2] = (struct tp_bytes){ padding, pad };
+	return turn->ops.send_client(turn->ctx, &alloc->tuple, part, 3, meta);
+}
+
+enum tp_slow_verdict tp_relay_from_peer(struct tp_turn *turn, struct tp_allocation *alloc,
+		const struct tp_addr *peer, const struct tp_turn_packet *packet)
+{
+	const struct tp_channel *ch;
+	struct tp_ip_meta meta;
+
+	/* The permission first, and always: a channel does not stand in for it (section 11.3). */
+	if (tp_permission_find(turn, alloc, peer) == NULL)
+		return TP_SLOW_DROP_NO_PERM;
+	if (!next_hop_meta(&packet->meta, &meta))
+		return TP_SLOW_DROP_TTL;
+	ch = tp_channel_by_peer(turn, alloc, peer);
+	if (ch != NULL)
+		return sent(send_channel_data(turn, alloc, ch->pub.number, packet, &meta));
+	return sent(send_data(turn, alloc, peer, packet, &meta));
+}
+
+/* To another allocation of this server. */
+static enum tp_slow_verdict to_relayed(struct tp_turn *turn, const struct tp_leg *from,
+		uint32_t relay, uint16_t port, const struct tp_turn_packet *packet)
+{
+	struct tp_allocation *to = tp_allocation_of_port(turn, relay, port);
+	const struct tp_addr source = tp_leg_external(turn, from);
+
+	if (to == NULL)
+		return TP_SLOW_DROP_NO_ALLOC;
+	return tp_relay_from_peer(turn, to, &source, packet);
+}
+
+static enum tp_slow_verdict to_peer(struct tp_turn *turn, const struct tp_leg *leg,
+		const struct tp_addr *peer, const struct tp_turn_packet *packet)
+{
+	const struct tp_addr local = tp_leg_local(turn, leg);
+	struct tp_turn_packet out = *packet;
+	int relay;
+
+	if (!next_hop_meta(&packet->meta, &out.meta))
+		return TP_SLOW_DROP_TTL;
+	relay = tp_relay_of_external(turn, peer);
+	if (relay >= 0)
+		return to_relayed(turn, leg, (uint32_t)relay, peer->port, &out);
+	return sent(turn->ops.send_peer(turn->ctx, &local, peer, &out));
+}
+
+enum tp_slow_verdict tp_relay_channel_data(struct tp_turn *turn, const struct tp_tuple *tuple,
+		const struct tp_turn_packet *packet)
+{
+	struct tp_turn_packet data = *packet;
+	const struct tp_allocation *alloc;
+	const struct tp_channel *ch;
+	struct tp_channel_data cd;
+
+	if (tp_channel_parse(packet->data, packet->len, &cd) < 0)
+		return TP_SLOW_DROP_CHANNEL_DATA;
+	alloc = tp_allocation_find(turn, tuple);
+	if (alloc == NULL)
+		return TP_SLOW_DROP_NO_ALLOC;
+	/* Also what is in the reserved range: it can not be bound (section 12.6). */
+	ch = tp_channel_by_number(turn, alloc, cd.number);
+	if (ch == NULL)
+		return TP_SLOW_DROP_NO_CHANNEL;
+	data.data = cd.data;
+	data.len = cd.len;
+	return to_peer(turn, &alloc->leg[tp_leg_at(ch->pub.peer.family)], &ch->pub.peer, &data);
+}
+
+enum tp_slow_verdict tp_relay_send(struct tp_turn *turn, const struct tp_tuple *tuple,
+		const struct tp_stun_msg *msg, const struct tp_ip_meta *meta)
+{
+	const struct tp_stun_value *value = &msg->attr[TP_STUN_DATA_AT];
+	struct tp_turn_packet data = { .data = value->data, .len = value->len, .meta = *meta };
+	struct tp_allocation *alloc = tp_allocation_find(turn, tuple);
+	const struct tp_leg *leg;
+	struct tp_addr peer;
+
+	if (alloc == NULL)
+		return TP_SLOW_DROP_NO_ALLOC;
+	if (value->data == NULL ||
+			tp_stun_get_xor_addr(msg, TP_STUN_XOR_PEER_ADDRESS_AT, &peer) < 0 ||
+			peer.port == 0)
+		return TP_SLOW_DROP_INDICATION;
+	leg = &alloc->leg[tp_leg_at(peer.family)];
+	if (!leg->is_present)
+		return TP_SLOW_DROP_FAMILY;
+	if (tp_permission_find(turn, alloc, &peer) == NULL)
+		return TP_SLOW_DROP_NO_PERM;
+	if (!tp_peer_allowed(turn, &peer, true))
+		return TP_SLOW_DROP_FORBIDDEN;
+	/*
+	 * Section 14: DF is set when the indication says so, else copied from its own packet. Where
+	 * the packet is translated, the attribute MUST be ignored (section 13).
+	 */
+	if (tuple->client.family == TP_IPV4 && peer.family == TP_IPV4 &&
+			tp_stun_has(msg, TP_STUN_DONT_FRAGMENT_AT))
+		data.meta.is_df = true;
+	return to_peer(turn, leg, &peer, &data);
+}

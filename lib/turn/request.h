@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * request - STUN requests answered: Binding, Allocate, Refresh, CreatePermission, ChannelBind.
+ *
+ * The order of checks is the RFCs': base checks and FINGERPRINT (done by the decoder),
+ * authentication, unknown attributes, method (RFC 8489 section 6.3); a retransmission gets the
+ * answer of the original.
+ *
+ * Private to lib/turn.  Threads: one.
+ */
+#ifndef TP_TURN_REQUEST_H
+#define TP_TURN_REQUEST_H
+
+#include "turn/allocation.h"
+
+/** Answer a request.  @return TP_SLOW_ANSWERED, TP_SLOW_DROP_SEND or TP_SLOW_DROP_UNEXPECTED */
+enum tp_slow_verdict tp_request_answer(struct tp_turn *turn, const struct tp_turn_now *now,
+		const struct tp_tuple *tuple, const struct tp_stun_msg *msg);
+
+#endif

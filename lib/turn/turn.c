@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "turn/turn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "turn/allocation.h"
+#include "turn/relay.h"
+#include "turn/request.h"
+#include "wire/channel.h"
+
+static int relays_new(struct tp_turn *turn, const struct tp_turn_conf *conf)
+{
+	size_t n_ports = (size_t)conf->port_max - conf->port_min + 1;
+	int rc;
+
+	turn->relays = calloc(conf->n_relays, sizeof(*turn->relays));
+	if (turn->relays == NULL)
+		return -ENOMEM;
+	for (; turn->n_relays < conf->n_relays; turn->n_relays++) {
+		struct tp_relay *r = &turn->relays[turn->n_relays];
+
+		r->addr = conf->relays[turn->n_relays];
+		r->by_port = calloc(n_ports, sizeof(struct tp_allocation *));
+		if (r->by_port == NULL)
+			return -ENOMEM;
+		rc = tp_ports_new(conf->port_min, conf->port_max, &r->ports);
+		if (rc < 0) {
+			free(r->by_port);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static int own_new(struct tp_turn *turn, const struct tp_turn_conf *conf)
+{
+	turn->own = calloc(conf->n_own + 1, sizeof(*turn->own));
+	if (turn->own == NULL)
+		return -ENOMEM;
+	if (conf->n_own > 0)
+		memcpy(turn->own, conf->own, conf->n_own * sizeof(*turn->own));
+	turn->n_own = conf->n_own;
+	return 0;
+}
+
+int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, void *ctx,
+		struct tp_turn **out)
+{
+	struct tp_turn *turn;
+	int rc;
+
+	if (conf->realm == NULL || conf->realm[0] == 0 || conf->n_relays == 0 ||
+			conf->port_min == 0 || conf->port_min > conf->port_max)
+		return -EINVAL;
+	turn = calloc(1, sizeof(*turn));
+	if (turn == NULL)
+		return -ENOMEM;
+	*turn = (struct tp_turn){
+		.ops = *ops,
+		.ctx = ctx,
+		.port_min = conf->port_min,
+		.port_max = conf->port_max,
+		.channel_max = conf->legacy_channels ? TP_CHANNEL_MAX_LEGACY : TP_CHANNEL_MAX,
+		.max_allocations = conf->max_allocations,
+		.max_channels = conf->max_channels,
+	};
+	while (tp_turn_hash_seed == 0)
+		ops->random(ctx, &tp_turn_hash_seed, sizeof(tp_turn_hash_seed));
+	rc = tp_policy_init(&turn->policy, conf->deny, conf->n_deny, conf->allow, conf->n_allow);
+	if (rc == 0)
+		rc = tp_auth_new(conf, &turn->auth);
+	if (rc == 0)
+		rc = own_new(turn, conf);
+	if (rc == 0)
+		rc = relays_new(turn, conf);
+	if (rc < 0) {
+		tp_turn_free(turn);
+		return rc;
+	}
+	*out = turn;
+	return 0;
+}
+
+void tp_turn_free(struct tp_turn *turn)
+{
+	uint32_t i;
+
+	if (turn == NULL)
+		return;
+	for (i = 0; i < turn->n_slots; i++)
+		if (turn->slots[i] != NULL)
+			tp_allocation_end(turn, turn->slots[i], TP_TURN_END_SHUTDOWN);
+	while (turn->reservations != NULL)
+		tp_reservation_end(turn, turn->reservations, false);
+	for (i = 0; i < turn->n_relays; i++) {
+		tp_ports_free(turn->relays[i].ports);
+		free(turn->relays[i].by_port);
+	}
+	tp_auth_free(turn->auth);
+	tp_policy_fini(&turn->policy);
+	tp_timers_fini(&turn->timers);
+	free(turn->relays);
+	free(turn->own);
+	free(turn->slots);
+	free(turn->free_slots);
+	free(turn);
+}
+
+static enum tp_slow_verdict from_client_stun(struct tp_turn *turn, const struct tp_turn_now *now,
+		const struct tp_tuple *tuple, const struct tp_turn_packet *packet)
+{
+	struct tp_stun_msg msg;
+
+	switch (tp_stun_decode(packet->data, packet->len, &msg)) {
+	case TP_STUN_PARSE_OK:
+		break;
+	case TP_STUN_PARSE_NOT_STUN:
+		return TP_SLOW_DROP_NOT_TURN;
+	case TP_STUN_PARSE_MALFORMED:
+		return TP_SLOW_DROP_MALFORMED;
+	case TP_STUN_PARSE_FINGERPRINT:
+		return TP_SLOW_DROP_FINGERPRINT;
+	}
+	if (msg.class == TP_STUN_REQUEST)
+		return tp_request_answer(turn, now, tuple, &msg);
+	if (msg.class != TP_STUN_INDICATION || msg.method != TP_STUN_SEND)
+		return TP_SLOW_DROP_UNEXPECTED;
+	/* RFC 8489 section 6.3.2. */
+	if (msg.n_unknown > 0)
+		return TP_SLOW_DROP_UNKNOWN_ATTR;
+	return tp_relay_send(turn, tuple, &msg, &packet->meta);
+}
+
+enum tp_slow_verdict tp_turn_from_client(struct tp_turn *turn, const struct tp_turn_now *now,
+		const struct tp_tuple *tuple, const struct tp_turn_packet *packet)
+{
+	/* What is due at this instant is over, whenever the timer would have been looked at. */
+	tp_turn_expire(turn, now->mono_ns);
+	if (packet->len == 0)
+		return TP_SLOW_DROP_NOT_TURN;
+	if (tp_channel_first_byte(packet->data[0]))
+		return tp_relay_channel_data(turn, tuple, packet);
+	return from_client_stun(turn, now, tuple, packet);
+}
+
+static int relay_of_local(const struct tp_turn *turn, const struct tp_addr *local)
+{
+	for (uint32_t i = 0; i < turn->n_relays; i++)
+		if (tp_addr_same_ip(&turn->relays[i].addr.local, local))
+			return (int)i;
+	return -1;
+}
+
+enum tp_slow_verdict tp_turn_from_peer(struct tp_turn *turn, const struct tp_turn_now *now,
+		const struct tp_addr *relay_local, const struct tp_addr *peer,
+		const struct tp_turn_packet *packet)
+{
+	int relay = relay_of_local(turn, relay_local);
+	struct tp_allocation *alloc;
+
+	tp_turn_expire(turn, now->mono_ns);
+	if (relay < 0)
+		return TP_SLOW_DROP_NO_ALLOC;
+	alloc = tp_allocation_of_port(turn, (uint32_t)relay, relay_local->port);
+	if (alloc == NULL)
+		return TP_SLOW_DROP_NO_ALLOC;
+	return tp_relay_from_peer(turn, alloc, peer, packet);
+}
+
+void tp_turn_count(const struct tp_turn *turn, struct tp_turn_counts *out)
+{
+	*out = turn->count;
+}
+
+void tp_allocation_info(const struct tp_turn *turn, const struct tp_allocation *alloc,
+		struct tp_allocation_info *out)
+{
+	*out = (struct tp_allocation_info){
+		.tuple = &alloc->tuple,
+		.username = alloc->username,
+		.id = alloc->id,
+		.n_permissions = alloc->n_permissions,
+		.n_channels = alloc->n_channels,
+		.created_ns = alloc->created_ns,
+	};
+	for (int i = 0; i < 2; i++) {
+		if (!alloc->leg[i].is_present)
+			continue;
+		out->leg[i].is_present = true;
+		out->leg[i].local = tp_leg_local(turn, &alloc->leg[i]);
+		out->leg[i].external = tp_leg_external(turn, &alloc->leg[i]);
+		out->leg[i].deadline_ns = alloc->leg[i].timer.due_ns;
+	}
+}
+
+const struct tp_allocation *tp_turn_next_allocation(const struct tp_turn *turn, uint64_t *cursor)
+{
+	while (*cursor < turn->n_slots) {
+		const struct tp_allocation *alloc = turn->slots[(*cursor)++];
+
+		if (alloc != NULL)
+			return alloc;
+	}
+	return NULL;
+}
+
+const struct tp_turn_channel *tp_allocation_next_channel(
+		const struct tp_allocation *alloc, const struct tp_turn_channel *after)
+{
+	/* pub is the first member of tp_channel. */
+	const struct tp_channel *ch = (const struct tp_channel *)(const void *)after;
+
+	ch = ch == NULL ? LIST_FIRST(&alloc->channels) : LIST_NEXT(ch, of_alloc);
+	return ch == NULL ? NULL : &ch->pub;
+}

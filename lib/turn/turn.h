@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * turn - the TURN server (RFC 8656) as a sans-I/O core.
+ *
+ * Datagrams go in, with the time; datagrams, and changes of what is relayed, come out through
+ * tp_turn_ops.  No clock, socket, thread or random source of its own, so that a stepped clock, a
+ * fuzzer and the real loop drive the same code.
+ *
+ *     allocation (five-tuple) --+-- leg IPv4: relayed address, deadline
+ *                               +-- leg IPv6: relayed address, deadline
+ *                               +-- permissions (peer IP, 300 s)
+ *                               +-- channels (number <-> peer, 600 s)
+ *
+ * Which deadline wins: client to peer, a channel needs only its binding and its leg (RFC 8656
+ * section 12.6); peer to client, it needs the permission as well (section 11.3).  So a channel
+ * whose permission ran out still sends, and receives nothing.
+ *
+ * Threads: one.  Memory: allocated as clients allocate, bounded by tp_turn_conf; nothing is
+ * stored for an unauthenticated source (section 5; nonces are stateless).
+ */
+#ifndef TP_TURN_TURN_H
+#define TP_TURN_TURN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/verdict.h"
+#include "wire/integrity.h"
+#include "wire/ip.h"
+
+struct tp_turn;
+
+#define TP_TURN_PERMISSION_SEC 300 /* RFC 8656 section 9: MUST */
+#define TP_TURN_CHANNEL_SEC 600    /* section 12 */
+#define TP_TURN_LIFETIME_SEC 600   /* section 3.2: default */
+#define TP_TURN_MAX_LIFETIME_SEC 3600
+#define TP_TURN_NONCE_SEC 3600     /* section 5: expire at least hourly */
+#define TP_TURN_RESERVATION_SEC 30 /* section 7.2: at least */
+
+enum tp_turn_transport {
+	TP_TURN_UDP = 17,
+};
+
+/* The five-tuple: identifies an allocation (section 3.2).  No padding: a hash key. */
+struct tp_tuple {
+	struct tp_addr client;
+	struct tp_addr server; /* the listener's address and port that the client used */
+	uint32_t transport;    /* enum tp_turn_transport */
+};
+
+/* A relay address of this host and what clients are told; the same unless behind 1:1 NAT. */
+struct tp_turn_relay {
+	struct tp_addr local, external; /* same family, port 0 */
+};
+
+struct tp_turn_user {
+	char *name;
+	uint8_t key[TP_KEY_MD5_LEN]; /* long-term key, never the password (section 5) */
+};
+
+/* Time-limited credentials: username "expiry[:id]", password base64(HMAC-SHA1(secret, username)).
+ */
+struct tp_turn_secret {
+	uint8_t *data;
+	size_t len;
+};
+
+struct tp_turn_conf {
+	const char *realm;
+	uint8_t nonce_key[TP_SHA256_LEN];   /* unpredictable; new at every start */
+	const struct tp_turn_relay *relays; /* order is the relay index of the events */
+	uint32_t n_relays;
+	uint16_t port_min, port_max; /* relayed ports, inclusive */
+	const struct tp_turn_user *users;
+	uint32_t n_users;
+	const struct tp_turn_secret *secrets;
+	uint32_t n_secrets;
+	const struct tp_prefix *deny, *allow; /* peers; allow wins */
+	uint32_t n_deny, n_allow;
+	const struct tp_addr
+			*own; /* addresses of this host, denied as peers but for relayed ports */
+	uint32_t n_own;
+	uint32_t max_allocations; /* beyond: 508 */
+	uint32_t max_channels;    /* on all allocations together; beyond: 508 */
+	bool legacy_channels;     /* channel numbers up to 0x7fff (RFC 5766) */
+};
+
+/* What is known of a datagram besides its bytes. */
+struct tp_turn_packet {
+	const uint8_t *data; /* borrowed for the call */
+	size_t len;
+	struct tp_ip_meta meta; /* as received, or as it is to leave */
+};
+
+struct tp_allocation;
+
+/* A channel as the fast path needs to know it. */
+struct tp_turn_channel {
+	uint16_t number;
+	struct tp_tuple tuple;
+	struct tp_addr relay_local;    /* with the relayed port */
+	struct tp_addr relay_external; /* what the client calls it */
+	uint32_t relay;                /* index of the relay address */
+	struct tp_addr peer;           /* as the client calls it */
+	bool is_hairpin;               /* peer is a relayed address (external) of this server ... */
+	struct tp_addr peer_local;     /* ... and this is it, local; else the same as peer */
+	uint64_t up_deadline_ns;       /* client to peer */
+	uint64_t down_deadline_ns;     /* peer to client */
+	void *fast;                    /* the event handler's, NULL at first */
+};
+
+/* Why an allocation or one of its legs ended. */
+enum tp_turn_end {
+	TP_TURN_END_EXPIRED,
+	TP_TURN_END_DELETED, /* Refresh with lifetime 0 */
+	TP_TURN_END_SHUTDOWN,
+};
+
+/*
+ * What the core asks of its surroundings.  Calls are made from inside tp_turn_*(), never
+ * re-entered; arguments are borrowed for the call.
+ */
+struct tp_turn_ops {
+	/** Fill with unpredictable bytes (ports, tokens). */
+	void (*random)(void *ctx, void *out, size_t len);
+
+	/**
+	 * Send to a client from the address it came to: the parts, one after the other, are the
+	 * datagram.  @return 0 or -E: counted as drop_send
+	 */
+	int (*send_client)(void *ctx, const struct tp_tuple *tuple, const struct tp_bytes part[],
+			size_t n, const struct tp_ip_meta *meta);
+
+	/** Send to a peer from a local relayed address.  @return 0 or -E: counted as drop_send */
+	int (*send_peer)(void *ctx, const struct tp_addr *relay_local, const struct tp_addr *peer,
+			const struct tp_turn_packet *packet);
+
+	/** A relayed port begins or ceases to exist. */
+	void (*port_opened)(void *ctx, uint32_t relay, uint16_t port);
+	void (*port_closed)(void *ctx, uint32_t relay, uint16_t port);
+
+	/**
+	 * A channel was bound, or one of its deadlines moved.  Workers may use it when this
+	 * returns; only then is the ChannelBind answered.
+	 */
+	void (*channel_set)(void *ctx, struct tp_turn_channel *channel);
+
+	/** A channel ends; the handler lets go of channel->fast. */
+	void (*channel_cleared)(void *ctx, struct tp_turn_channel *channel);
+
+	/** For the log; either may be NULL. */
+	void (*allocated)(void *ctx, const struct tp_allocation *alloc);
+	void (*ended)(void *ctx, const struct tp_allocation *alloc, enum tp_turn_end why);
+};
+
+/**
+ * @param[in] conf  copied, strings and keys included
+ * @param[out] out  owned by the caller, released with tp_turn_free()
+ * @return 0, -EINVAL (no realm, no relay address, empty port range) or -ENOMEM
+ */
+int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, void *ctx,
+		struct tp_turn **out);
+
+/** Ends every allocation (TP_TURN_END_SHUTDOWN) and wipes keys. */
+void tp_turn_free(struct tp_turn *turn);
+
+/* The two clocks of a call: deadlines, and the time of day (credentials, nonces). */
+struct tp_turn_now {
+	uint64_t mono_ns;
+	uint64_t wall_sec;
+};
+
+/** A datagram arrived at a listener.  @return its verdict: exactly one */
+enum tp_slow_verdict tp_turn_from_client(struct tp_turn *turn, const struct tp_turn_now *now,
+		const struct tp_tuple *tuple, const struct tp_turn_packet *packet);
+
+/** A datagram arrived at a relayed port.  @return its verdict: exactly one */
+enum tp_slow_verdict tp_turn_from_peer(struct tp_turn *turn, const struct tp_turn_now *now,
+		const struct tp_addr *relay_local, const struct tp_addr *peer,
+		const struct tp_turn_packet *packet);
+
+/** Do everything that is due. */
+void tp_turn_expire(struct tp_turn *turn, uint64_t now_ns);
+
+/** @return when tp_turn_expire() next has something to do; UINT64_MAX: nothing */
+uint64_t tp_turn_next_ns(const struct tp_turn *turn);
+
+/* Looking at it: for the control socket and tests. */
+
+struct tp_turn_counts {
+	uint32_t allocations, permissions, channels, ports, reservations;
+};
+
+void tp_turn_count(const struct tp_turn *turn, struct tp_turn_counts *out);
+
+/* A snapshot of one allocation; strings borrowed until the next call into turn. */
+struct tp_allocation_info {
+	const struct tp_tuple *tuple;
+	const char *username;
+	uint64_t id; /* counts up from 1 for the life of the process */
+	struct {
+		bool is_present;
+		struct tp_addr local, external;
+		uint64_t deadline_ns;
+	} leg[2]; /* IPv4, IPv6 */
+	uint32_t n_permissions, n_channels;
+	uint64_t created_ns;
+};
+
+void tp_allocation_info(const struct tp_turn *turn, const struct tp_allocation *alloc,
+		struct tp_allocation_info *out);
+
+/**
+ * Walk the allocations, in no particular order.
+ *
+ * @param[in,out] cursor  0 to start; stays valid whatever happens between calls, and an allocation
+ *                        that lives throughout the walk is seen exactly once
+ * @return the next one, borrowed until the next call into turn; NULL at the end
+ */
+const struct tp_allocation *tp_turn_next_allocation(const struct tp_turn *turn, uint64_t *cursor);
+
+/** Walk an allocation's channels: call with NULL first.  Order is unspecified. */
+const struct tp_turn_channel *tp_allocation_next_channel(
+		const struct tp_allocation *alloc, const struct tp_turn_channel *after);
+
+#endif

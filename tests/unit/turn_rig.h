@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * turn_rig - a TURN server and its surroundings, all in memory; turn_client.h has its clients.
+ *
+ * The rig is the surroundings of a tp_turn: a clock that is two variables, a seeded random
+ * source, and ops that record every datagram and event.  It holds the core to what turn.h
+ * promises, whatever a test is about: a verdict of ANSWERED or RELAYED means exactly one datagram
+ * and any other means none; ports open and close in turn; a channel is cleared exactly once; and
+ * when the server is freed everything has been returned.
+ *
+ * Nothing here allocates but rig_setup(), so that tests may let allocations fail.
+ */
+#ifndef TP_TESTS_TURN_RIG_H
+#define TP_TESTS_TURN_RIG_H
+
+#include "base/clock.h"
+#include "turn/turn.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+#define RIG_REALM "example.org"
+#define RIG_RELAY4 "192.0.2.10"
+#define RIG_RELAY6 "2001:db8::10"
+#define RIG_LOCAL4 "10.0.0.5" /* behind 1:1 NAT, rig_use_nat() */
+#define RIG_LOCAL6 "fd00::5"
+#define RIG_PORT_MIN 50000
+#define RIG_PORT_MAX 50099
+#define RIG_SECRET_NEW "newest"
+#define RIG_SECRET_OLD "previous"
+#define RIG_SENT_MAX 4
+#define RIG_DATA_MAX 4096
+
+struct rig_sent {
+	bool is_to_peer;
+	struct tp_tuple tuple;      /* to a client */
+	struct tp_addr relay, peer; /* to a peer */
+	struct tp_ip_meta meta;
+	size_t len;
+	uint8_t data[RIG_DATA_MAX]; /* the first bytes of it */
+};
+
+struct rig {
+	struct tp_turn *turn;
+	struct tp_turn_now now;
+	struct tp_turn_conf conf; /* what the next rig_restart() starts with */
+	struct tp_turn_relay relays[4];
+	struct tp_turn_user users[2];
+	struct tp_turn_secret secrets[2];
+	struct tp_prefix deny[4], allow[4];
+	struct tp_addr own[4];
+	uint64_t random;
+	uint8_t next_tid;
+	int send_rc; /* what sending returns */
+
+	/* Of the last call into the server. */
+	struct rig_sent sent[RIG_SENT_MAX];
+	size_t n_sent;
+	struct tp_stun_msg answer; /* borrows sent[0] */
+	uint32_t n_set, n_cleared;
+	struct tp_turn_channel channel; /* the last one set, as it was */
+	bool is_set_before_sent;
+
+	/* From start to stop. */
+	uint8_t is_open[4][UINT16_MAX + 1];
+	uint32_t n_open, n_channels, n_allocated, n_ended;
+	enum tp_turn_end why;
+	char user_ended[64];
+};
+
+static inline struct tp_addr rig_addr(const char *text, uint16_t port)
+{
+	struct tp_addr a = { 0 };
+
+	assert_int_equal(tp_addr_parse(text, port, &a), 0);
+	return a;
+}
+
+static inline struct tp_prefix rig_prefix(const char *text)
+{
+	struct tp_prefix p = { 0 };
+
+	assert_int_equal(tp_prefix_parse(text, &p), 0);
+	return p;
+}
+
+/* ---- the server's surroundings ---- */
+
+static inline void rig_random(void *ctx, void *out, size_t len)
+{
+	struct rig *r = ctx;
+	uint8_t *p = out;
+
+	while (len-- > 0) {
+		r->random = r->random * 6364136223846793005u + 1442695040888963407u;
+		*p++ = (uint8_t)(r->random >> 56);
+	}
+}
+
+static inline struct rig_sent *rig_next_sent(struct rig *r)
+{
+	assert_true(r->n_sent < RIG_SENT_MAX);
+	return &r->sent[r->n_sent++];
+}
+
+static inline int rig_send_client(void *ctx, const struct tp_tuple *tuple,
+		const struct tp_bytes part[], size_t n, const struct tp_ip_meta *meta)
+{
+	struct rig *r = ctx;
+	struct rig_sent *s;
+
+	r->is_set_before_sent = r->n_set > 0;
+	if (r->send_rc < 0)
+		return r->send_rc;
+	s = rig_next_sent(r);
+	*s = (struct rig_sent){ .tuple = *tuple, .meta = *meta };
+	for (size_t i = 0; i < n; i++) {
+		for (size_t j = 0; j < part[i].len && s->len + j < RIG_DATA_MAX; j++)
+			s->data[s->len + j] = ((const uint8_t *)part[i].data)[j];
+		s->len += part[i].len;
+	}
+	return 0;
+}
+
+static inline int rig_send_peer(void *ctx, const struct tp_addr *relay_local,
+		const struct tp_addr *peer, const struct tp_turn_packet *packet)
+{
+	struct rig *r = ctx;
+	struct rig_sent *s;
+
+	if (r->send_rc < 0)
+		return r->send_rc;
+	s = rig_next_sent(r);
+	*s = (struct rig_sent){ .is_to_peer = true, .relay = *relay_local, .peer = *peer };
+	s->meta = packet->meta;
+	s->len = packet->len;
+	if (packet->len > 0)
+		memcpy(s->data, packet->data,
+				packet->len < RIG_DATA_MAX ? packet->len : RIG_DATA_MAX);
+	return 0;
+}
+
+static inline void rig_port_opened(void *ctx, uint32_t relay, uint16_t port)
+{
+	struct rig *r = ctx;
+
+	assert_true(relay < N(r->is_open) && !r->is_open[relay][port]);
+	r->is_open[relay][port] = true;
+	r->n_open++;
+}
+
+static inline void rig_port_closed(void *ctx, uint32_t relay, uint16_t port)
+{
+	struct rig *r = ctx;
+
+	assert_true(relay < N(r->is_open) && r->is_open[relay][port]);
+	r->is_open[relay][port] = false;
+	r->n_open--;
+}
+
+static inline void rig_channel_set(void *ctx, struct tp_turn_channel *channel)
+{
+	struct rig *r = ctx;
+
+	if (channel->fast == NULL)
+		r->n_channels++;
+	channel->fast = r;
+	r->channel = *channel;
+	r->n_set++;
+}
+
+static inline void rig_channel_cleared(void *ctx, struct tp_turn_channel *channel)
+{
+	struct rig *r = ctx;
+
+	assert_ptr_equal(channel->fast, r);
+	assert_true(r->is_open[channel->relay][channel->relay_local.port]);
+	channel->fast = NULL;
+	r->n_channels--;
+	r->n_cleared++;
+}
+
+static inline void rig_allocated(void *ctx, const struct tp_allocation *alloc)
+{
+	struct tp_allocation_info info;
+	struct rig *r = ctx;
+
+	tp_allocation_info(r->turn, alloc, &info);
+	assert_true(info.leg[0].is_present || info.leg[1].is_present);
+	r->n_allocated++;
+}
+
+static inline void rig_ended(void *ctx, const struct tp_allocation *alloc, enum tp_turn_end why)
+{
+	struct tp_allocation_info info;
+	struct rig *r = ctx;
+
+	tp_allocation_info(r->turn, alloc, &info);
+	snprintf(r->user_ended, sizeof(r->user_ended), "%s", info.username);
+	r->why = why;
+	r->n_ended++;
+}
+
+static const struct tp_turn_ops rig_ops = {
+	.random = rig_random,
+	.send_client = rig_send_client,
+	.send_peer = rig_send_peer,
+	.port_opened = rig_port_opened,
+	.port_closed = rig_port_closed,
+	.channel_set = rig_channel_set,
+	.channel_cleared = rig_channel_cleared,
+	.allocated = rig_allocated,
+	.ended = rig_ended,
+};
+
+static inline struct tp_turn_user rig_user(char *name, const char *password)
+{
+	const struct tp_bytes n = { name, strlen(name) }, p = { password, strlen(password) };
+	struct tp_turn_user user = { .name = name };
+
+	tp_key_long_term(&n, &(struct tp_bytes){ RIG_REALM, strlen(RIG_REALM) }, &p, user.key);
+	return user;
+}
+
+/* Users alice and bob, a relay address of each family, loopback and 10/8 denied. */
+static inline void rig_conf(struct rig *r)
+{
+	static char alice[] = "alice", bob[] = "bob";
+	static uint8_t newest[] = RIG_SECRET_NEW, oldest[] = RIG_SECRET_OLD;
+	const struct tp_turn_relay relay[] = {
+		{ rig_addr(RIG_RELAY4, 0), rig_addr(RIG_RELAY4, 0) },
+		{ rig_addr(RIG_RELAY6, 0), rig_addr(RIG_RELAY6, 0) },
+	};
+
+	memcpy(r->relays, relay, sizeof(relay));
+	r->users[0] = rig_user(alice, "wonder");
+	r->users[1] = rig_user(bob, "builder");
+	r->secrets[0] = (struct tp_turn_secret){ newest, sizeof(newest) - 1 };
+	r->secrets[1] = (struct tp_turn_secret){ oldest, sizeof(oldest) - 1 };
+	r->deny[0] = rig_prefix("127.0.0.0/8");
+	r->deny[1] = rig_prefix("10.0.0.0/8");
+	r->allow[0] = rig_prefix("10.1.0.0/16");
+	r->own[0] = rig_addr("192.0.2.1", 3478);
+	r->own[1] = rig_addr("2001:db8::1", 3478);
+	r->own[2] = relay[0].local;
+	r->own[3] = relay[1].local;
+	r->conf = (struct tp_turn_conf){
+		.realm = RIG_REALM,
+		.nonce_key = { 1, 2, 3 },
+		.relays = r->relays,
+		.n_relays = 2,
+		.port_min = RIG_PORT_MIN,
+		.port_max = RIG_PORT_MAX,
+		.users = r->users,
+		.n_users = 2,
+		.secrets = r->secrets,
+		.n_secrets = 2,
+		.deny = r->deny,
+		.n_deny = 2,
+		.allow = r->allow,
+		.n_allow = 1,
+		.own = r->own,
+		.n_own = 4,
+		.max_allocations = 100,
+		.max_channels = 100,
+	};
+}
+
+static inline int rig_start(struct rig *r)
+{
+	return tp_turn_new(&r->conf, &rig_ops, r, &r->turn);
+}
+
+/* Everything that was taken is given back, and everything that was said is taken back. */
+static inline void rig_stop(struct rig *r)
+{
+	tp_turn_free(r->turn);
+	r->turn = NULL;
+	assert_int_equal(r->n_open, 0);
+	assert_int_equal(r->n_channels, 0);
+	assert_int_equal(r->n_allocated, r->n_ended);
+}
+
+static inline void rig_restart(struct rig *r)
+{
+	rig_stop(r);
+	assert_int_equal(rig_start(r), 0);
+}
+
+/* Behind 1:1 NAT: what clients see is not what the host has. */
+static inline void rig_use_nat(struct rig *r)
+{
+	r->relays[0].local = r->own[2] = rig_addr(RIG_LOCAL4, 0);
+	r->relays[1].local = r->own[3] = rig_addr(RIG_LOCAL6, 0);
+}
+
+static inline int rig_setup(void **state)
+{
+	struct rig *r = calloc(1, sizeof(*r));
+
+	assert_non_null(r);
+	r->now = (struct tp_turn_now){ 1000 * TP_NS_PER_SEC, 1700000000 };
+	r->random = 42;
+	rig_conf(r);
+	assert_int_equal(rig_start(r), 0);
+	*state = r;
+	return 0;
+}
+
+static inline int rig_teardown(void **state)
+{
+	rig_stop(*state);
+	free(*state);
+	return 0;
+}
+
+#define rig_test(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+
+static inline void rig_sleep(struct rig *r, uint64_t sec)
+{
+	r->now.mono_ns += sec * TP_NS_PER_SEC;
+	r->now.wall_sec += sec;
+}
+
+static inline struct tp_turn_counts rig_counts(const struct rig *r)
+{
+	struct tp_turn_counts counts;
+
+	tp_turn_count(r->turn, &counts);
+	return counts;
+}
+
+/* ---- into the server ---- */
+
+static inline void rig_before(struct rig *r)
+{
+	r->n_sent = 0;
+	r->n_set = r->n_cleared = 0;
+	r->is_set_before_sent = false;
+	memset(&r->answer, 0, sizeof(r->answer));
+}
+
+static inline enum tp_slow_verdict rig_after(struct rig *r, enum tp_slow_verdict v)
+{
+	bool is_sent = v == TP_SLOW_ANSWERED || v == TP_SLOW_RELAYED;
+
+	assert_int_equal(r->n_sent, is_sent ? 1 : 0);
+	assert_true(tp_turn_next_ns(r->turn) > r->now.mono_ns);
+	return v;
+}
+
+static inline enum tp_slow_verdict rig_from_peer_meta(struct rig *r, const struct tp_addr *relay,
+		const struct tp_addr *peer, const void *data, size_t len, struct tp_ip_meta meta)
+{
+	const struct tp_turn_packet packet = { .data = data, .len = len, .meta = meta };
+
+	rig_before(r);
+	return rig_after(r, tp_turn_from_peer(r->turn, &r->now, relay, peer, &packet));
+}
+
+static inline enum tp_slow_verdict rig_from_peer(struct rig *r, const struct tp_addr *relay,
+		const char *ip, uint16_t port, const char *text)
+{
+	const struct tp_addr peer = rig_addr(ip, port);
+
+	return rig_from_peer_meta(
+			r, relay, &peer, text, strlen(text), (struct tp_ip_meta){ .ttl = 60 });
+}
+
+#endif
