@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flow - one direction of one channel, and the table in which workers find it.
+ *
+ * A flow holds everything needed to finish a packet: prebuilt output headers, the constant part of
+ * the checksum, next hop and deadline.  The table has one rte_hash per family of the incoming
+ * packet, because a 16-byte IPv4 key is looked up at half the cost of a 48-byte IPv6 one.
+ *
+ * Threads: one writer (control); any number of readers (workers) under tp_grace.  A flow found by
+ *          a lookup is borrowed until the reader's next tp_grace_quiescent().
+ * Memory:  everything is reserved in tp_flow_table_new(); nothing after.  The hashes take their
+ *          share of the EAL's memory at once, flows only as they are used.
+ */
+#ifndef TP_FLOW_FLOW_H
+#define TP_FLOW_FLOW_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "flow/grace.h"
+#include "flow/next_hop.h"
+
+struct tp_flow_table;
+
+struct tp_flow_table_conf {
+	const char *name;       /* unique in the process, at most 16 characters */
+	uint32_t max_flows;     /* per family; two for each channel */
+	struct tp_grace *grace; /* borrowed; outlives the table */
+};
+
+/* What the control plane knows of one direction. */
+struct tp_flow_spec {
+	struct tp_addr in_src, in_dst;   /* of the packet received */
+	uint16_t in_channel;             /* 0: plain UDP, peer to client; else client to peer */
+	struct tp_addr out_src, out_dst; /* of the packet sent */
+	uint16_t out_channel;            /* 0: plain UDP, client to peer; else peer to client */
+	/*
+	 * Relay to relay on this host: out_src and out_dst are the two relayed addresses as the
+	 * other allocation's downward flow has them in its key; the packet leaves by that flow.
+	 */
+	bool is_hairpin;
+	uint64_t deadline_ns; /* CLOCK_MONOTONIC; from then on the flow carries nothing */
+};
+
+/* Keys, hashed and compared whole: no padding, unused bytes zero. */
+struct tp_flow_key4 {
+	uint8_t src[4], dst[4];
+	uint16_t src_port_be, dst_port_be;
+	uint16_t channel_be; /* 0: peer to client */
+	uint16_t zero;
+};
+
+struct tp_flow_key6 {
+	uint8_t src[16], dst[16];
+	uint16_t src_port_be, dst_port_be;
+	uint16_t channel_be;
+	uint16_t zero[5];
+};
+
+_Static_assert(sizeof(struct tp_flow_key4) == 16, "rte_hash compares 16 bytes in one go");
+_Static_assert(sizeof(struct tp_flow_key6) == 48, "rte_hash compares 48 bytes in one go");
+
+enum tp_flow_flag {
+	TP_FLOW_UP = 1,      /* client to peer: the packet received carries a ChannelData header */
+	TP_FLOW_IN6 = 2,     /* received over IPv6 */
+	TP_FLOW_OUT6 = 4,    /* sent over IPv6 */
+	TP_FLOW_HAIRPIN = 8, /* continue with the flow found under `hairpin` */
+};
+
+#define TP_FLOW_HDR_MAX 52 /* IPv6 40 + UDP 8 + ChannelData 4 */
+
+union tp_flow_key {
+	struct tp_flow_key4 v4;
+	struct tp_flow_key6 v6;
+};
+
+/* First line: what every packet reads.  Second line: rest of the headers, then the writer's. */
+struct tp_flow {
+	alignas(64) _Atomic uint64_t deadline_ns;
+	_Atomic(const struct tp_next_hop *)
+			next_hop; /* NULL: unresolved, the kernel path carries it */
+	uint8_t flags;            /* enum tp_flow_flag */
+	uint8_t hdr_len;          /* of hdr: 28, 32, 48 or 52 */
+	uint16_t in_sum;  /* folded sum of what the received packet has constant: addresses, ports,
+			     channel */
+	uint16_t out_sum; /* the same of the packet sent */
+	uint16_t ip_sum;  /* IPv4: folded sum of the prebuilt header's constant words */
+	uint8_t hdr[TP_FLOW_HDR_MAX]; /* IP, UDP, ChannelData; lengths, TTL, checksums left zero */
+	uint8_t pad[12];
+	const union tp_flow_key *hairpin; /* key of the flow that finishes the packet; family:
+					     TP_FLOW_OUT6 */
+	void *owner;                      /* the writer's, never read by workers */
+	struct tp_flow *next_free;
+};
+
+/**
+ * Create a table.  The EAL must be initialised.
+ *
+ * @param[out] out  owned by the caller, released with tp_flow_table_free()
+ * @return 0, -EINVAL (also: the name is taken) or -ENOMEM; on error *out is untouched
+ */
+int tp_flow_table_new(const struct tp_flow_table_conf *conf, struct tp_flow_table **out);
+
+/** No reader may be online. */
+void tp_flow_table_free(struct tp_flow_table *table);
+
+/**
+ * Publish a flow without next hop: workers find it when this returns, and punt.
+ *
+ * @param[out] out  owned by the table until tp_flow_del()
+ * @return 0, -EINVAL (families of a pair differ, channel on both or neither side, or a hairpin
+ *         from peer to client), -EEXIST (the key is taken) or -ENOSPC: max_flows of the family
+ *         are in the table or wait for readers
+ */
+int tp_flow_add(struct tp_flow_table *table, const struct tp_flow_spec *spec, struct tp_flow **out);
+
+/**
+ * Unpublish; workers may finish the burst in hand.  The next hop is not touched.  The flow's memory
+ * is used again when tp_grace_reclaim() finds that every reader has been quiescent.
+ */
+void tp_flow_del(struct tp_flow_table *table, struct tp_flow *flow);
+
+/** Writer, any time. */
+void tp_flow_set_deadline(struct tp_flow *flow, uint64_t deadline_ns);
+
+/** Writer, any time.  NULL sends the flow's packets to the kernel path. */
+void tp_flow_set_next_hop(struct tp_flow *flow, const struct tp_next_hop *nh);
+
+/** Flows in the table (not counting those that wait for readers). */
+uint32_t tp_flow_count(const struct tp_flow_table *table);
+
+/**
+ * Reader: look up a burst (n <= TP_BURST).  flow[i] is NULL on a miss.
+ * @return number of hits
+ */
+uint32_t tp_flow_lookup4_bulk(const struct tp_flow_table *table,
+		const struct tp_flow_key4 *const key[], uint32_t n, struct tp_flow *flow[]);
+uint32_t tp_flow_lookup6_bulk(const struct tp_flow_table *table,
+		const struct tp_flow_key6 *const key[], uint32_t n, struct tp_flow *flow[]);
+
+#endif
