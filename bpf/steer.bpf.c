@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * steer - XDP: TURN channel traffic to the AF_XDP socket of its queue, all else to the kernel.
+ *
+ * Decides as little as it can and changes nothing: no byte of a packet is written, no packet is
+ * dropped, and where no socket is bound the redirect falls back to XDP_PASS.  User space
+ * checks everything again.
+ *
+ * The licence string is "GPL", which the kernel demands of callers of some helpers; the source
+ * is offered under either licence named above.
+ */
+#include <stddef.h>
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+
+#include <bpf/bpf_endian.h>
+
+#include "match.bpf.h"
+
+#define FRAGMENT_BITS 0x3fff /* more fragments, and the offset: RFC 791 section 3.1 */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, TP_BPF_MAX_QUEUES);
+	__type(key, __u32);
+	__type(value, __u32);
+} xsks SEC(".maps");
+
+struct cursor {
+	void *at;
+	void *end;
+};
+
+/* What the IP header says. */
+struct target {
+	__u32 ip[4];
+	__u32 payload_bytes;
+	__u8 is_v6;
+};
+
+/* Step over the Ethernet and IP headers of plain UDP. */
+static __always_inline int parse_to_udp(struct cursor *c, struct target *to)
+{
+	const struct ethhdr *eth = c->at;
+
+	if ((void *)(eth + 1) > c->end)
+		return -1;
+	c->at += sizeof(*eth);
+
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		const struct iphdr *ip = c->at;
+
+		if ((void *)(ip + 1) > c->end)
+			return -1;
+		if (ip->version != 4 || ip->ihl != 5 || ip->protocol != IPPROTO_UDP ||
+				(ip->frag_off & bpf_htons(FRAGMENT_BITS)) ||
+				bpf_ntohs(ip->tot_len) < sizeof(*ip))
+			return -1;
+		to->ip[0] = ip->daddr;
+		to->payload_bytes = bpf_ntohs(ip->tot_len) - sizeof(*ip);
+		c->at += sizeof(*ip);
+		return 0;
+	}
+	if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+		const struct ipv6hdr *ip6 = c->at;
+
+		if ((void *)(ip6 + 1) > c->end)
+			return -1;
+		if (ip6->version != 6 || ip6->nexthdr != IPPROTO_UDP)
+			return -1;
+		__builtin_memcpy(to->ip, &ip6->daddr, sizeof(to->ip));
+		to->is_v6 = 1;
+		to->payload_bytes = bpf_ntohs(ip6->payload_len);
+		c->at += sizeof(*ip6);
+		return 0;
+	}
+	return -1;
+}
+
+static __always_inline int is_listener(__u32 addr, __u16 port_be)
+{
+	__u32 i;
+
+	for (i = 0; i < TP_BPF_MAX_LISTENERS; i++) {
+		if (i >= conf.n_listeners)
+			break;
+		if (conf.listener[i].port_be == port_be && conf.listener[i].addr == addr)
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * RFC 8656 section 12: the first byte tells ChannelData from STUN.  That the frame is as long as
+ * its lengths say is left to user space: without CAP_PERFMON the verifier forbids to add a length
+ * to a packet pointer.
+ */
+static __always_inline int is_channel_data(const struct udphdr *udp, void *end, __u32 ip_payload)
+{
+	const __u8 *payload = (const void *)(udp + 1);
+	__u32 udp_bytes = bpf_ntohs(udp->len);
+
+	if ((void *)(payload + 1) > end)
+		return 0;
+	if (udp_bytes < sizeof(*udp) + 1 || udp_bytes > ip_payload)
+		return 0;
+	return payload[0] >= 0x40 && payload[0] <= conf.channel_first_byte_max;
+}
+
+SEC("xdp")
+int tp_steer(struct xdp_md *ctx)
+{
+	struct cursor c = { .at = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
+	const struct tp_bpf_ports *relay;
+	const struct udphdr *udp;
+	struct target to = { 0 };
+	__u32 addr;
+
+	if (parse_to_udp(&c, &to))
+		return XDP_PASS;
+	udp = c.at;
+	if ((void *)(udp + 1) > c.end)
+		return XDP_PASS;
+
+	addr = find_addr(to.ip, to.is_v6);
+	if (addr >= TP_BPF_MAX_ADDRS)
+		return XDP_PASS;
+	if (is_listener(addr, udp->dest) && is_channel_data(udp, c.end, to.payload_bytes))
+		goto redirect;
+
+	relay = find_ports(addr);
+	if (!relay || !has_port(relay->fast, bpf_ntohs(udp->dest)))
+		return XDP_PASS;
+
+redirect:
+	return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
+}
+
+char LICENSE[] SEC("license") = "GPL";

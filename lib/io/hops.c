@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/hops.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define HASH_NONFATAL_OOM 1 /* an element that could not be added has no hh.tbl */
+#include <uthash.h>
+#include <xxhash.h>
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define NEIGHS_PER_TICK 2000           /* 1.4 us each, if all of them have to be asked for */
+#define CONFIRM_NS (5 * TP_NS_PER_SEC) /* the kernel stays in NUD_DELAY for as long */
+#define BACKOFF_MIN_NS TP_NS_PER_SEC
+#define BACKOFF_MAX_NS (64 * TP_NS_PER_SEC)
+
+struct link {
+	unsigned int ifindex;
+	uint16_t port;
+	struct tp_nl_link state;
+	LIST_HEAD(, neigh) neighs;
+};
+
+struct neigh_key {
+	struct tp_addr ip;
+	unsigned int ifindex;
+};
+
+/* Lives as long as it has hops. */
+struct neigh {
+	struct neigh_key key;
+	UT_hash_handle hh;
+	TAILQ_ENTRY(neigh) turn;
+	LIST_ENTRY(neigh) of_link;
+	struct link *link;
+	LIST_HEAD(, hop) hops;
+	struct tp_nl_neigh state;
+	uint32_t sweep;      /* the one it was last asked for in */
+	bool is_owed;        /* memory was short: a hop has no next hop though it could */
+	uint64_t use_ns;     /* not to be used before */
+	uint64_t backoff_ns; /* from one use to the next while it is not found */
+};
+
+struct hop_key {
+	struct neigh *neigh;
+	uint64_t mtu; /* of the route, 0: the link's */
+};
+
+struct hop {
+	struct tp_hop shown; /* first: what the resolver holds */
+	struct hop_key key;
+	UT_hash_handle hh;
+	LIST_ENTRY(hop) of_neigh;
+	struct tp_next_hop *nh; /* shown.nh, ours to retire */
+};
+
+_Static_assert(sizeof(struct neigh_key) == 24, "hash key: no padding");
+_Static_assert(sizeof(struct hop_key) == 16, "hash key: no padding");
+_Static_assert(offsetof(struct hop, shown) == 0, "a tp_hop is a hop");
+
+/*
+ * Neighbours take turns.  To ask for all of them again is to count up the sweep: those asked for
+ * in an older one are then at the front of the queue, in the order in which they were.
+ */
+struct tp_hops {
+	const struct tp_resolver_ops *ops;
+	void *ctx;
+	struct tp_grace *grace;
+	void (*on_change)(const struct tp_hop *hop);
+	uint64_t hash_seed; /* secret: peers choose their addresses */
+	struct neigh *neighs;
+	struct hop *hops;
+	TAILQ_HEAD(, neigh) turns;
+	uint32_t sweep;
+	uint64_t now_ns; /* of the last tick */
+	bool is_lost;    /* events were lost, or a link has not been asked for yet */
+	bool has_warned;
+	uint32_t n_links;
+	struct link links[];
+};
+
+static unsigned int hash_of(const struct tp_hops *h, const void *key, size_t bytes)
+{
+	return (unsigned int)XXH3_64bits_withSeed(key, bytes, h->hash_seed);
+}
+
+/* Next hops. */
+
+static bool link_is_usable(const struct link *link)
+{
+	return link->state.is_up && link->state.is_ethernet;
+}
+
+/* What the hop's next hop should be.  @return whether there should be one */
+static bool next_hop_compute(const struct hop *hop, struct tp_next_hop *out)
+{
+	const struct neigh *neigh = hop->key.neigh;
+	const struct link *link = neigh->link;
+	uint64_t mtu = link->state.mtu;
+
+	if (!link_is_usable(link) || !neigh->state.is_valid)
+		return false;
+	if (hop->key.mtu != 0 && hop->key.mtu < mtu)
+		mtu = hop->key.mtu;
+	memset(out, 0, sizeof(*out));
+	memcpy(out->macs, neigh->state.mac, 6);
+	memcpy(out->macs + 6, link->state.mac, 6);
+	out->port = link->port;
+	out->mtu = mtu < UINT16_MAX ? (uint16_t)mtu : UINT16_MAX;
+	return true;
+}
+
+static bool next_hop_equal(const struct tp_next_hop *a, const struct tp_next_hop *b)
+{
+	return memcmp(a->macs, b->macs, sizeof(a->macs)) == 0 && a->port == b->port &&
+			a->mtu == b->mtu;
+}
+
+static struct tp_next_hop *next_hop_new(const struct tp_next_hop *value)
+{
+	struct tp_next_hop *nh = aligned_alloc(alignof(struct tp_next_hop), sizeof(*nh));
+
+	if (nh != NULL)
+		memcpy(nh, value, sizeof(*nh));
+	return nh;
+}
+
+/*
+ * Give the hop's flows the next hop they should have.  Workers may hold the old one until they
+ * are quiescent.  When memory is short, they have none until the neighbour's next turn.
+ */
+static void hop_publish(struct tp_hops *h, struct hop *hop)
+{
+	struct tp_next_hop want, *old = hop->nh, *nh = NULL;
+
+	if (next_hop_compute(hop, &want)) {
+		if (old != NULL && next_hop_equal(old, &want))
+			return;
+		nh = next_hop_new(&want);
+		if (nh == NULL)
+			hop->key.neigh->is_owed = true;
+	}
+	if (nh == old)
+		return;
+	hop->nh = nh;
+	hop->shown.nh = nh;
+	h->on_change(&hop->shown);
+	if (old != NULL)
+		tp_grace_retire(h->grace, free, old);
+}
+
+static void neigh_publish(struct tp_hops *h, struct neigh *neigh)
+{
+	struct hop *hop;
+
+	neigh->is_owed = false;
+	LIST_FOREACH (hop, &neigh->hops, of_neigh)
+		hop_publish(h, hop);
+}
+
+/* Neighbours. */
+
+static void neigh_hurry(struct neigh *neigh)
+{
+	neigh->use_ns = 0;
+	neigh->backoff_ns = BACKOFF_MIN_NS;
+}
+
+static void neigh_update(struct tp_hops *h, struct neigh *neigh, const struct tp_nl_neigh *state)
+{
+	if (neigh->state.is_valid != state->is_valid)
+		neigh_hurry(neigh);
+	neigh->state = *state;
+	neigh_publish(h, neigh);
+}
+
+/* @return whether the kernel answered */
+static bool neigh_ask(struct tp_hops *h, struct neigh *neigh)
+{
+	struct tp_nl_neigh state;
+	int rc;
+
+	rc = h->ops->get_neigh(h->ctx, neigh->key.ifindex, &neigh->key.ip, &state);
+	if (tp_nl_is_unanswered(rc))
+		return false;
+	if (rc != 0)
+		state = (struct tp_nl_neigh){ .is_valid = false };
+	neigh->sweep = h->sweep;
+	neigh_update(h, neigh, &state);
+	return true;
+}
+
+static bool neigh_wants_use(const struct tp_hops *h, const struct neigh *neigh)
+{
+	return (!neigh->state.is_valid || neigh->state.is_stale) && h->now_ns >= neigh->use_ns &&
+			link_is_usable(neigh->link);
+}
+
+/* Have the kernel look for the neighbour, or confirm it.  @return whether it answered */
+static bool neigh_use(struct tp_hops *h, struct neigh *neigh)
+{
+	char text[TP_ADDR_STRLEN];
+	int rc;
+
+	rc = h->ops->use_neigh(h->ctx, neigh->key.ifindex, &neigh->key.ip);
+	if (rc != 0 && !h->has_warned) {
+		tp_warn("neighbour %s on %s can not be asked for: %s (said once)",
+				tp_addr_format_ip(&neigh->key.ip, text), neigh->link->state.name,
+				strerror(-rc));
+		h->has_warned = true;
+	}
+	if (neigh->state.is_valid) {
+		neigh->use_ns = h->now_ns + CONFIRM_NS;
+	} else {
+		neigh->use_ns = h->now_ns + neigh->backoff_ns;
+		if (neigh->backoff_ns < BACKOFF_MAX_NS)
+			neigh->backoff_ns *= 2;
+	}
+	return rc != -ETIMEDOUT;
+}
+
+static struct neigh *neigh_find(const struct tp_hops *h, const struct neigh_key *key)
+{
+	struct neigh *neigh;
+
+	HASH_FIND_BYHASHVALUE(
+			hh, h->neighs, key, sizeof(*key), hash_of(h, key, sizeof(*key)), neigh);
+	return neigh;
+}
+
+static struct neigh *neigh_new(struct tp_hops *h, struct link *link, const struct neigh_key *key)
+{
+	struct neigh *neigh = calloc(1, sizeof(*neigh));
+
+	if (neigh == NULL)
+		return NULL;
+	neigh->key = *key;
+	HASH_ADD_BYHASHVALUE(
+			hh, h->neighs, key, sizeof(*key), hash_of(h, key, sizeof(*key)), neigh);
+	if (neigh->hh.tbl == NULL) {
+		free(neigh);
+		return NULL;
+	}
+	neigh->link = link;
+	LIST_INSERT_HEAD(&link->neighs, neigh, of_link);
+	neigh_hurry(neigh);
+	if (neigh_ask(h, neigh)) {
+		TAILQ_INSERT_TAIL(&h->turns, neigh, turn);
+		if (!neigh->state.is_valid && neigh_wants_use(h, neigh))
+			neigh_use(h, neigh);
+	} else {
+		neigh->sweep = h->sweep - 1;
+		TAILQ_INSERT_HEAD(&h->turns, neigh, turn);
+	}
+	return neigh;
+}
+
+static void neigh_put(struct tp_hops *h, struct neigh *neigh)
+{
+	if (!LIST_EMPTY(&neigh->hops))
+		return;
+	LIST_REMOVE(neigh, of_link);
+	TAILQ_REMOVE(&h->turns, neigh, turn);
+	HASH_DELETE(hh, h->neighs, neigh);
+	free(neigh);
+}
+
+/* Hops. */
+
+static struct hop *hop_new(struct tp_hops *h, const struct hop_key *key)
+{
+	struct hop *hop = calloc(1, sizeof(*hop));
+
+	if (hop == NULL)
+		return NULL;
+	hop->key = *key;
+	HASH_ADD_BYHASHVALUE(hh, h->hops, key, sizeof(*key), hash_of(h, key, sizeof(*key)), hop);
+	if (hop->hh.tbl == NULL) {
+		free(hop);
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&key->neigh->hops, hop, of_neigh);
+	hop_publish(h, hop);
+	return hop;
+}
+
+static struct link *link_find(struct tp_hops *h, unsigned int ifindex)
+{
+	uint32_t i;
+
+	for (i = 0; i < h->n_links; i++) {
+		if (h->links[i].ifindex == ifindex)
+			return &h->links[i];
+	}
+	return NULL;
+}
+
+int tp_hops_get(struct tp_hops *h, const struct tp_nl_route *route, struct tp_hop **out)
+{
+	const struct neigh_key neigh_key = { tp_addr_ip_only(&route->gateway), route->ifindex };
+	struct link *link = link_find(h, route->ifindex);
+	struct hop_key key = { .mtu = route->mtu };
+	struct hop *hop;
+
+	*out = NULL;
+	if (link == NULL || route->is_local || !route->is_unicast)
+		return 0;
+	key.neigh = neigh_find(h, &neigh_key);
+	if (key.neigh == NULL)
+		key.neigh = neigh_new(h, link, &neigh_key);
+	if (key.neigh == NULL)
+		return -ENOMEM;
+	HASH_FIND_BYHASHVALUE(hh, h->hops, &key, sizeof(key), hash_of(h, &key, sizeof(key)), hop);
+	if (hop == NULL)
+		hop = hop_new(h, &key);
+	if (hop == NULL) {
+		neigh_put(h, key.neigh);
+		return -ENOMEM;
+	}
+	*out = &hop->shown;
+	return 0;
+}
+
+void tp_hops_put(struct tp_hops *h, struct tp_hop *shown)
+{
+	struct hop *hop = (struct hop *)shown;
+	struct neigh *neigh = hop->key.neigh;
+
+	if (!LIST_EMPTY(&shown->routes))
+		return;
+	if (hop->nh != NULL)
+		tp_grace_retire(h->grace, free, hop->nh);
+	LIST_REMOVE(hop, of_neigh);
+	HASH_DELETE(hh, h->hops, hop);
+	free(hop);
+	neigh_put(h, neigh);
+}
+
+/* Links. */
+
+static void link_update(struct tp_hops *h, struct link *link, const struct tp_nl_link *state)
+{
+	const bool was_usable = link_is_usable(link);
+	struct neigh *neigh;
+
+	link->state = *state;
+	LIST_FOREACH (neigh, &link->neighs, of_link) {
+		if (!was_usable)
+			neigh_hurry(neigh);
+		neigh_publish(h, neigh);
+	}
+}
+
+/* @return whether the kernel answered for all of them */
+static bool links_ask(struct tp_hops *h)
+{
+	struct tp_nl_link state;
+	uint32_t i;
+	int rc;
+
+	for (i = 0; i < h->n_links; i++) {
+		rc = h->ops->get_link(h->ctx, h->links[i].ifindex, &state);
+		if (tp_nl_is_unanswered(rc))
+			return false;
+		if (rc != 0)
+			state = (struct tp_nl_link){ .is_up = false };
+		link_update(h, &h->links[i], &state);
+	}
+	return true;
+}
+
+/* Events and turns. */
+
+void tp_hops_on_neigh(struct tp_hops *h, unsigned int ifindex, const struct tp_addr *ip,
+		const struct tp_nl_neigh *state)
+{
+	const struct neigh_key key = { tp_addr_ip_only(ip), ifindex };
+	struct neigh *neigh = neigh_find(h, &key);
+
+	if (neigh != NULL)
+		neigh_update(h, neigh, state);
+}
+
+void tp_hops_on_link(struct tp_hops *h, const struct tp_nl_link *state, bool is_gone)
+{
+	const struct tp_nl_link gone = { .is_up = false };
+	struct link *link = link_find(h, state->ifindex);
+
+	if (link != NULL)
+		link_update(h, link, is_gone ? &gone : state);
+}
+
+void tp_hops_on_overflow(struct tp_hops *h)
+{
+	h->is_lost = true;
+}
+
+/* @return whether the kernel answered */
+static bool neigh_tend(struct tp_hops *h, struct neigh *neigh)
+{
+	if (neigh->sweep != h->sweep && !neigh_ask(h, neigh))
+		return false;
+	if (neigh->is_owed)
+		neigh_publish(h, neigh);
+	return !neigh_wants_use(h, neigh) || neigh_use(h, neigh);
+}
+
+bool tp_hops_tick(struct tp_hops *h, uint64_t now_ns)
+{
+	uint32_t i, n = HASH_COUNT(h->neighs);
+	struct neigh *neigh;
+
+	h->now_ns = now_ns;
+	if (h->is_lost) {
+		h->is_lost = !links_ask(h);
+		h->sweep++;
+	}
+	for (i = 0; i < n && i < NEIGHS_PER_TICK; i++) {
+		neigh = TAILQ_FIRST(&h->turns);
+		if (!neigh_tend(h, neigh))
+			return false;
+		TAILQ_REMOVE(&h->turns, neigh, turn);
+		TAILQ_INSERT_TAIL(&h->turns, neigh, turn);
+	}
+	neigh = TAILQ_FIRST(&h->turns);
+	return neigh != NULL && neigh->sweep != h->sweep;
+}
+
+int tp_hops_new(const struct tp_resolver_conf *conf, void (*on_change)(const struct tp_hop *hop),
+		struct tp_hops **out)
+{
+	struct tp_hops *h;
+	uint32_t i;
+
+	assert(conf->n_ifindexes <= UINT16_MAX);
+	h = calloc(1, sizeof(*h) + conf->n_ifindexes * sizeof(h->links[0]));
+	if (h == NULL)
+		return -ENOMEM;
+	h->ops = conf->ops;
+	h->ctx = conf->ctx;
+	h->grace = conf->grace;
+	h->on_change = on_change;
+	/* Up to 256 bytes are never cut short. */
+	if (getrandom(&h->hash_seed, sizeof(h->hash_seed), 0) != sizeof(h->hash_seed))
+		abort();
+	TAILQ_INIT(&h->turns);
+	h->n_links = conf->n_ifindexes;
+	for (i = 0; i < h->n_links; i++) {
+		h->links[i].ifindex = conf->ifindexes[i];
+		h->links[i].port = (uint16_t)i;
+		LIST_INIT(&h->links[i].neighs);
+	}
+	h->is_lost = !links_ask(h);
+	*out = h;
+	return 0;
+}
+
+void tp_hops_free(struct tp_hops *h)
+{
+	assert(h->hops == NULL && h->neighs == NULL);
+	free(h);
+}

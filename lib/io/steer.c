@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/steer.h"
+
+#include "base/log.h"
+#include "bpf/steer.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+#include <relay_lookup.skel.h>
+#include <steer.skel.h>
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#define KERNEL_ENOTSUPP 524 /* not in <errno.h>, yet BPF calls return it */
+#define PORTS_BYTES (sizeof(struct tp_bpf_ports) * TP_BPF_MAX_RELAYS)
+
+_Static_assert(TP_STEER_MAX_ADDRS == TP_BPF_MAX_ADDRS, "one limit, two headers");
+_Static_assert(TP_STEER_MAX_LISTENERS == TP_BPF_MAX_LISTENERS, "one limit, two headers");
+_Static_assert(TP_STEER_MAX_RELAYS == TP_BPF_MAX_RELAYS, "one limit, two headers");
+
+struct tp_steer_if {
+	LIST_ENTRY(tp_steer_if) next;
+	struct steer_bpf *skel; /* NULL: detached */
+	int link_fd;            /* closing it detaches */
+};
+
+struct tp_steer {
+	LIST_HEAD(tp_steer_ifs, tp_steer_if) ifs;
+	struct tp_bpf_conf bpf_conf; /* .rodata of every program */
+	struct tp_bpf_ports *ports;  /* the map "ports", shared with the kernel */
+	uint32_t n_relays;
+	struct relay_lookup_bpf *lookup;
+	struct bpf_link *lookup_link;
+};
+
+/* The first complaint of libbpf in a call, for the sentence: its errno alone seldom tells. */
+static char libbpf_said[160];
+
+const char *tp_xdp_mode_name(enum tp_xdp_mode mode)
+{
+	static const char *const name[] = {
+		[TP_XDP_OFF] = "off",
+		[TP_XDP_AUTO] = "auto",
+		[TP_XDP_ZEROCOPY] = "zerocopy",
+		[TP_XDP_COPY] = "copy",
+		[TP_XDP_SKB] = "skb",
+	};
+
+	assert((size_t)mode < sizeof(name) / sizeof(name[0]));
+	return name[mode];
+}
+
+__attribute__((format(printf, 2, 0))) static int libbpf_print(
+		enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	char *text, *rest, *line;
+
+	if (level == LIBBPF_DEBUG || vasprintf(&text, fmt, ap) < 0)
+		return 0;
+	rest = text;
+	while ((line = strsep(&rest, "\n")) != NULL) { /* the verifier's log is one message */
+		if (line[0] == '\0')
+			continue;
+		if (libbpf_said[0] == '\0')
+			snprintf(libbpf_said, sizeof(libbpf_said), "%s", line);
+		tp_debug("%s", line);
+	}
+	free(text);
+	return 0;
+}
+
+/* The sentence for a refusal of the kernel or of libbpf; what: "load the XDP program". */
+static int refused(struct tp_why *why, int err, const char *what)
+{
+	switch (err) {
+	case -EPERM: /* and not -EACCES, which is the verifier's */
+		return tp_why_set(why, err,
+				"cannot %s: not permitted; run as root or with the capabilities "
+				"CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW",
+				what);
+	case -ENOSYS:
+	case -EINVAL:
+	case -EOPNOTSUPP:
+	case -KERNEL_ENOTSUPP:
+		return tp_why_set(why, err,
+				"cannot %s: %s; needs Linux 5.15 or newer with CONFIG_BPF_SYSCALL, "
+				"CONFIG_BPF_JIT, CONFIG_INET and CONFIG_XDP_SOCKETS%s%s",
+				what, strerror(-err), libbpf_said[0] != '\0' ? ": " : "",
+				libbpf_said);
+	default:
+		return tp_why_set(why, err, "cannot %s: %s%s%s", what, strerror(-err),
+				libbpf_said[0] != '\0' ? ": " : "", libbpf_said);
+	}
+}
+
+static struct tp_bpf_addr bpf_addr(const struct tp_addr *a)
+{
+	struct tp_bpf_addr b = { .is_v6 = a->family == TP_IPV6, .relay = TP_BPF_NO_RELAY };
+
+	memcpy(b.ip, a->ip, sizeof(b.ip));
+	return b;
+}
+
+/* Find or add an address.  @return its index, -1 when there are too many */
+static int intern_addr(struct tp_bpf_conf *out, const struct tp_addr *a)
+{
+	struct tp_bpf_addr b = bpf_addr(a);
+	uint32_t i;
+
+	for (i = 0; i < out->n_addrs; i++)
+		if (out->addr[i].is_v6 == b.is_v6 &&
+				memcmp(out->addr[i].ip, b.ip, sizeof(b.ip)) == 0)
+			return (int)i;
+	if (out->n_addrs == TP_BPF_MAX_ADDRS)
+		return -1;
+	out->addr[out->n_addrs] = b;
+	return (int)out->n_addrs++;
+}
+
+static int too_many_addrs(struct tp_why *why)
+{
+	return tp_why_set(why, -E2BIG, "more than %d local addresses", TP_STEER_MAX_ADDRS);
+}
+
+static int add_listener(struct tp_bpf_conf *out, const struct tp_addr *a, struct tp_why *why)
+{
+	char text[TP_ADDR_STRLEN];
+	int i;
+
+	if ((a->family != TP_IPV4 && a->family != TP_IPV6) || a->port == 0)
+		return tp_why_set(why, -EINVAL, "listener %s: needs an address and a port",
+				tp_addr_format(a, text));
+	i = intern_addr(out, a);
+	if (i < 0)
+		return too_many_addrs(why);
+	out->listener[out->n_listeners++] = (struct tp_bpf_listener){
+		.port_be = htons(a->port),
+		.addr = (uint8_t)i,
+	};
+	return 0;
+}
+
+static int add_relay(struct tp_bpf_conf *out, const struct tp_addr *a, uint32_t relay,
+		struct tp_why *why)
+{
+	char text[TP_ADDR_STRLEN];
+	int i;
+
+	if (a->family != TP_IPV4 && a->family != TP_IPV6)
+		return tp_why_set(why, -EINVAL, "relay address %u: no address", relay);
+	i = intern_addr(out, a);
+	if (i < 0)
+		return too_many_addrs(why);
+	if (out->addr[i].relay != TP_BPF_NO_RELAY)
+		return tp_why_set(why, -EINVAL, "relay address %s: given twice",
+				tp_addr_format_ip(a, text));
+	out->addr[i].relay = (uint8_t)relay;
+	return 0;
+}
+
+static int make_bpf_conf(
+		const struct tp_steer_conf *conf, struct tp_bpf_conf *out, struct tp_why *why)
+{
+	uint32_t i;
+	int err = 0;
+
+	if (conf->n_listeners > TP_STEER_MAX_LISTENERS)
+		return tp_why_set(why, -E2BIG, "%u listeners: at most %d", conf->n_listeners,
+				TP_STEER_MAX_LISTENERS);
+	if (conf->n_relays > TP_STEER_MAX_RELAYS)
+		return tp_why_set(why, -E2BIG, "%u relay addresses: at most %d", conf->n_relays,
+				TP_STEER_MAX_RELAYS);
+
+	memset(out, 0, sizeof(*out));
+	out->channel_first_byte_max = conf->legacy_channels ? 0x7f : 0x4f;
+	for (i = 0; i < conf->n_listeners && err == 0; i++)
+		err = add_listener(out, &conf->listeners[i], why);
+	for (i = 0; i < conf->n_relays && err == 0; i++)
+		err = add_relay(out, &conf->relays[i], i, why);
+	return err;
+}
+
+static int load_lookup(struct tp_steer *steer, struct tp_why *why)
+{
+	struct tp_bpf_ports *ports;
+	int err;
+
+	libbpf_said[0] = '\0';
+	steer->lookup = relay_lookup_bpf__open();
+	if (steer->lookup == NULL)
+		return refused(why, -errno, "open the sk_lookup program");
+	steer->lookup->rodata->conf = steer->bpf_conf;
+	err = relay_lookup_bpf__load(steer->lookup);
+	if (err != 0)
+		return refused(why, err, "load the sk_lookup program");
+
+	ports = mmap(NULL, PORTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+			bpf_map__fd(steer->lookup->maps.ports), 0);
+	if (ports == MAP_FAILED)
+		return refused(why, -errno, "map the port table");
+	steer->ports = ports;
+	return 0;
+}
+
+static int attach_lookup(struct tp_steer *steer, struct tp_why *why)
+{
+	int netns_fd;
+	int err;
+
+	netns_fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (netns_fd < 0)
+		return refused(why, -errno, "open /proc/thread-self/ns/net");
+	steer->lookup_link =
+			bpf_program__attach_netns(steer->lookup->progs.tp_relay_lookup, netns_fd);
+	err = steer->lookup_link == NULL ? -errno : 0;
+	close(netns_fd);
+	return err == 0 ? 0 : refused(why, err, "attach the sk_lookup program");
+}
+
+int tp_steer_new(const struct tp_steer_conf *conf, struct tp_steer **out, struct tp_why *why)
+{
+	struct tp_steer *steer;
+	int err;
+
+	steer = calloc(1, sizeof(*steer));
+	if (steer == NULL)
+		return tp_why_set(why, -ENOMEM, "out of memory");
+	LIST_INIT(&steer->ifs);
+	steer->n_relays = conf->n_relays;
+	libbpf_set_print(libbpf_print);
+
+	err = make_bpf_conf(conf, &steer->bpf_conf, why);
+	if (err == 0)
+		err = load_lookup(steer, why);
+	if (err == 0)
+		err = attach_lookup(steer, why);
+	if (err != 0) {
+		tp_steer_free(steer);
+		return err;
+	}
+	*out = steer;
+	return 0;
+}
+
+void tp_steer_free(struct tp_steer *steer)
+{
+	struct tp_steer_if *sif;
+
+	if (steer == NULL)
+		return;
+	while ((sif = LIST_FIRST(&steer->ifs)) != NULL) {
+		LIST_REMOVE(sif, next);
+		tp_steer_detach(sif);
+		free(sif);
+	}
+	bpf_link__destroy(steer->lookup_link);
+	if (steer->ports != NULL)
+		munmap(steer->ports, PORTS_BYTES);
+	relay_lookup_bpf__destroy(steer->lookup);
+	free(steer);
+}
+
+int tp_steer_set_relay_sockets(struct tp_steer *steer, int fd4, int fd6, struct tp_why *why)
+{
+	const int fds[] = { fd4, fd6 };
+	int map_fd = bpf_map__fd(steer->lookup->maps.relay_sockets);
+	uint32_t i;
+
+	for (i = 0; i < 2; i++) {
+		if (fds[i] < 0)
+			continue;
+		if (bpf_map_update_elem(map_fd, &i, &fds[i], BPF_ANY) != 0)
+			return tp_why_set(why, -errno,
+					"cannot give the IPv%c relay socket, which must be bound UDP, to "
+					"the sk_lookup program: %s",
+					i == 0 ? '4' : '6', strerror(errno));
+	}
+	return 0;
+}
+
+/* -EBUSY and the sentence, when an XDP program is on the interface; 0: none. */
+static int check_foreign(unsigned int ifindex, const char *ifname, struct tp_why *why)
+{
+	struct bpf_xdp_query_opts query = { .sz = sizeof(query) };
+	struct bpf_prog_info info = { 0 };
+	__u32 info_bytes = sizeof(info);
+	__u32 id;
+	int fd;
+
+	if (bpf_xdp_query((int)ifindex, 0, &query) != 0 || query.attach_mode == XDP_ATTACHED_NONE)
+		return 0;
+	id = query.prog_id;
+	if (id == 0) /* several: one in each mode */
+		id = query.drv_prog_id != 0              ? query.drv_prog_id
+				: query.skb_prog_id != 0 ? query.skb_prog_id
+							 : query.hw_prog_id;
+
+	fd = bpf_prog_get_fd_by_id(id);
+	if (fd >= 0) {
+		bpf_obj_get_info_by_fd(fd, &info, &info_bytes);
+		close(fd);
+	}
+	return tp_why_set(why, -EBUSY,
+			"%s already has an XDP program, %s (id %u), and it is not replaced: stop the "
+			"program that owns it, or remove it with: ip link set dev %s %s off",
+			ifname, info.name[0] != '\0' ? info.name : "unnamed", id, ifname,
+			query.attach_mode == XDP_ATTACHED_SKB ? "xdpgeneric" : "xdp");
+}
+
+static int load_steer(struct tp_steer *steer, struct tp_steer_if *sif, struct tp_why *why)
+{
+	int err;
+
+	libbpf_said[0] = '\0';
+	sif->skel = steer_bpf__open();
+	if (sif->skel == NULL)
+		return refused(why, -errno, "open the XDP program");
+	sif->skel->rodata->conf = steer->bpf_conf;
+	err = bpf_map__reuse_fd(sif->skel->maps.ports, bpf_map__fd(steer->lookup->maps.ports));
+	if (err == 0)
+		err = steer_bpf__load(sif->skel);
+	return err == 0 ? 0 : refused(why, err, "load the XDP program");
+}
+
+/* @return the link's descriptor or -errno */
+static int link_in_mode(const struct tp_steer_if *sif, unsigned int ifindex, uint32_t xdp_flags)
+{
+	const struct bpf_link_create_opts opts = { .sz = sizeof(opts), .flags = xdp_flags };
+	int fd;
+
+	/* Explicit modes: without one the kernel picks, and does not fall back on an error. */
+	fd = bpf_link_create(
+			bpf_program__fd(sif->skel->progs.tp_steer), (int)ifindex, BPF_XDP, &opts);
+	return fd >= 0 ? fd : -errno;
+}
+
+static int attach_steer(struct tp_steer_if *sif, unsigned int ifindex, const char *ifname,
+		enum tp_xdp_mode want, bool *is_skb, struct tp_why *why)
+{
+	int err = -EOPNOTSUPP;
+
+	*is_skb = false;
+	if (want != TP_XDP_SKB) {
+		err = link_in_mode(sif, ifindex, XDP_FLAGS_DRV_MODE);
+		if (err < 0 && want == TP_XDP_AUTO && err != -EBUSY && err != -EPERM)
+			tp_info("%s: no XDP in driver mode (%s), trying generic mode", ifname,
+					strerror(-err));
+	}
+	if (want == TP_XDP_SKB ||
+			(want == TP_XDP_AUTO && err < 0 && err != -EBUSY && err != -EPERM)) {
+		*is_skb = true;
+		err = link_in_mode(sif, ifindex, XDP_FLAGS_SKB_MODE);
+	}
+	if (err >= 0) {
+		sif->link_fd = err;
+		return 0;
+	}
+
+	/* Taken since it was looked at, or taken in the other mode. */
+	if ((err == -EBUSY || err == -EEXIST) && check_foreign(ifindex, ifname, why) != 0)
+		return -EBUSY;
+	if (err == -EPERM)
+		return refused(why, err, "attach the XDP program");
+	return tp_why_set(why, err, "%s: cannot attach XDP in %s mode: %s%s", ifname,
+			*is_skb ? "generic" : "driver", strerror(-err),
+			*is_skb ? ""
+				: "; the driver or its settings (MTU, queues, LRO) do not allow it: use "
+				  "mode auto or skb");
+}
+
+int tp_steer_attach(struct tp_steer *steer, unsigned int ifindex, enum tp_xdp_mode want,
+		struct tp_steer_if **out, bool *is_skb, struct tp_why *why)
+{
+	char ifname[IF_NAMESIZE];
+	struct tp_steer_if *sif;
+	bool is_generic;
+	int err;
+
+	if (want == TP_XDP_OFF)
+		return tp_why_set(why, -EINVAL, "interface %u: mode off", ifindex);
+	if (if_indextoname(ifindex, ifname) == NULL)
+		return tp_why_set(why, -ENODEV, "interface %u: %s", ifindex, strerror(ENODEV));
+	err = check_foreign(ifindex, ifname, why);
+	if (err != 0)
+		return err;
+
+	sif = calloc(1, sizeof(*sif));
+	if (sif == NULL)
+		return tp_why_set(why, -ENOMEM, "out of memory");
+	sif->link_fd = -1;
+	err = load_steer(steer, sif, why);
+	if (err == 0)
+		err = attach_steer(sif, ifindex, ifname, want, &is_generic, why);
+	if (err != 0) {
+		tp_steer_detach(sif);
+		free(sif);
+		return err;
+	}
+	LIST_INSERT_HEAD(&steer->ifs, sif, next);
+	*is_skb = is_generic;
+	*out = sif;
+	return 0;
+}
+
+int tp_steer_set_xsk(struct tp_steer_if *sif, uint32_t queue, int xsk_fd)
+{
+	if (sif->skel == NULL)
+		return -ENOENT;
+	return bpf_map_update_elem(bpf_map__fd(sif->skel->maps.xsks), &queue, &xsk_fd, BPF_ANY) == 0
+			? 0
+			: -errno;
+}
+
+void tp_steer_detach(struct tp_steer_if *sif)
+{
+	if (sif->link_fd >= 0)
+		close(sif->link_fd);
+	sif->link_fd = -1;
+	steer_bpf__destroy(sif->skel);
+	sif->skel = NULL;
+}
+
+static void set_bit(__u64 words[1024], uint16_t port, bool is_set)
+{
+	__u64 bit = 1ull << (port & 63);
+
+	if (is_set)
+		__atomic_fetch_or(&words[port >> 6], bit, __ATOMIC_RELEASE);
+	else
+		__atomic_fetch_and(&words[port >> 6], ~bit, __ATOMIC_RELEASE);
+}
+
+void tp_steer_set_port(struct tp_steer *steer, uint32_t relay, uint16_t port, bool is_allocated,
+		bool is_fast)
+{
+	assert(relay < steer->n_relays);
+	set_bit(steer->ports[relay].allocated, port, is_allocated);
+	set_bit(steer->ports[relay].fast, port, is_fast);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * steer - the two BPF programs: XDP (listener and fast relayed ports to AF_XDP sockets) and
+ * sk_lookup (allocated relayed ports to one socket per family), and the port map both read.
+ *
+ * Both are held by bpf_links of this process: when it dies, by whatever signal, the interface and
+ * the namespace are as they were.  A foreign XDP program is never replaced.
+ *
+ * Threads: control.  Memory: the port map is shared with the kernel; a bit set is seen by the
+ * programs at once.
+ */
+#ifndef TP_IO_STEER_H
+#define TP_IO_STEER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/why.h"
+
+#define TP_STEER_MAX_ADDRS 32 /* local addresses, listeners' and relays' together */
+#define TP_STEER_MAX_LISTENERS 32
+#define TP_STEER_MAX_RELAYS 16 /* relay addresses */
+
+struct tp_steer;
+struct tp_steer_if;
+
+/* What an interface is asked to do, and what it got. */
+enum tp_xdp_mode {
+	TP_XDP_OFF,  /* no XDP: the kernel path carries everything */
+	TP_XDP_AUTO, /* asked only: zerocopy, else copy, else skb */
+	TP_XDP_ZEROCOPY,
+	TP_XDP_COPY,
+	TP_XDP_SKB,
+};
+
+/** "off", "auto", "zerocopy", "copy", "skb". */
+const char *tp_xdp_mode_name(enum tp_xdp_mode mode);
+
+struct tp_steer_conf {
+	const struct tp_addr *listeners; /* with ports */
+	uint32_t n_listeners;
+	const struct tp_addr
+			*relays; /* local relay addresses, port 0; their order is the relay index */
+	uint32_t n_relays;
+	bool legacy_channels; /* first payload byte 0x40-0x7f instead of 0x40-0x4f */
+};
+
+/**
+ * Load sk_lookup, create the port map, attach to the current network namespace.
+ *
+ * @return 0, -EPERM (capabilities), -EINVAL, -E2BIG (more addresses than the limits above), or
+ *         what the kernel said, with a sentence in *why
+ */
+int tp_steer_new(const struct tp_steer_conf *conf, struct tp_steer **out, struct tp_why *why);
+
+/** Detaches everything, interfaces included. */
+void tp_steer_free(struct tp_steer *steer);
+
+/** Register the sockets that receive for all relayed ports; fd6 or fd4 may be -1.  UDP, bound. */
+int tp_steer_set_relay_sockets(struct tp_steer *steer, int fd4, int fd6, struct tp_why *why);
+
+/**
+ * Load the XDP program for an interface and attach it, driver mode first unless want is
+ * TP_XDP_SKB; only TP_XDP_AUTO falls back to generic mode.
+ *
+ * @param[out] out     released by tp_steer_free()
+ * @param[out] is_skb  attached in generic mode: sockets must use TP_XDP_SKB
+ * @return 0, -EBUSY (another XDP program is there: never replaced), -EPERM, -EOPNOTSUPP, ...
+ */
+int tp_steer_attach(struct tp_steer *steer, unsigned int ifindex, enum tp_xdp_mode want,
+		struct tp_steer_if **out, bool *is_skb, struct tp_why *why);
+
+/** Direct a queue's traffic to an AF_XDP socket. */
+int tp_steer_set_xsk(struct tp_steer_if *sif, uint32_t queue, int xsk_fd);
+
+/** Detach one interface's program; idempotent, and tp_steer_free() does it too. */
+void tp_steer_detach(struct tp_steer_if *sif);
+
+/**
+ * Set the two bits of a relayed port: allocated (sk_lookup delivers it) and fast (XDP redirects
+ * it).  A plain store; relay < n_relays.
+ */
+void tp_steer_set_port(struct tp_steer *steer, uint32_t relay, uint16_t port, bool is_allocated,
+		bool is_fast);
+
+#endif

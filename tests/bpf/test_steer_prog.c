@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The verdict of the XDP program for every kind of packet, by BPF_PROG_TEST_RUN: once with an
+ * AF_XDP socket in the map, once without, when everything must pass.
+ */
+#include "../lab.h"
+
+#include "bpf/steer.h"
+#include "io/afxdp.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <steer.skel.h>
+
+#include <stdio.h>
+
+#define RELAY4 "192.0.2.1"   /* listener, relay 0 */
+#define RELAY6 "2001:db8::1" /* listener, relay 1 */
+#define QUIET4 "192.0.2.2"   /* relay 2 only */
+#define LISTEN4 "192.0.2.3"  /* listener only */
+#define PEER4 "198.51.100.7"
+#define PEER6 "2001:db8:1::7"
+
+#define FAST 50000
+#define ALLOCATED 50001 /* and not fast */
+#define FREE 50002
+
+/* ChannelData: channel, length, four bytes. */
+#define CHANNEL(hi)       \
+	hi "\x01\x00\x04" \
+	   "data",        \
+			8
+#define STUN "\x00\x01\x00\x00\x21\x12\xa4\x42", 8
+
+#define TO4(dport, payload)                          \
+	{                                            \
+		PEER4, RELAY4, 40000, dport, payload \
+	}
+#define TO6(dport, payload)                          \
+	{                                            \
+		PEER6, RELAY6, 40000, dport, payload \
+	}
+#define TO(dst, dport, payload)                   \
+	{                                         \
+		PEER4, dst, 40000, dport, payload \
+	}
+
+/* Replace `cut` bytes at `at` by n others. */
+struct edit {
+	uint8_t at, cut, n;
+	uint8_t bytes[8];
+};
+
+/* Offsets: Ethernet 14, then IPv4 20 or IPv6 40, then UDP 8. */
+static const struct {
+	const char *what;
+	struct lab_udp udp;
+	struct edit edit[2];
+	uint16_t len; /* cut the frame to this; 0: as it is */
+	int want;
+} cases[] = {
+	/* clang-format off */
+	/* Listeners take ChannelData and nothing else. */
+	{ "ChannelData to the listener", TO4(3478, CHANNEL("\x40")), .want = XDP_REDIRECT },
+	{ "ChannelData to the IPv6 listener", TO6(3478, CHANNEL("\x40")), .want = XDP_REDIRECT },
+	{ "ChannelData to the listener that is no relay", TO(LISTEN4, 3479, CHANNEL("\x40")), .want = XDP_REDIRECT },
+	{ "last channel", TO4(3478, CHANNEL("\x4f")), .want = XDP_REDIRECT },
+	{ "reserved channel", TO4(3478, CHANNEL("\x50")), .want = XDP_PASS },
+	{ "legacy channel", TO4(3478, CHANNEL("\x7f")), .want = XDP_PASS },
+	{ "first byte below the channels", TO4(3478, CHANNEL("\x3f")), .want = XDP_PASS },
+	{ "first byte above the channels", TO4(3478, CHANNEL("\x80")), .want = XDP_PASS },
+	{ "STUN to the listener", TO4(3478, STUN), .want = XDP_PASS },
+	{ "STUN to the IPv6 listener", TO6(3478, STUN), .want = XDP_PASS },
+	{ "one byte of payload", { PEER4, RELAY4, 40000, 3478, "@", 1 }, .want = XDP_REDIRECT },
+	{ "no payload", { PEER4, RELAY4, 40000, 3478, NULL, 0 }, .want = XDP_PASS },
+	{ "no payload, padded by 0x40", { PEER4, RELAY4, 40000, 3478, NULL, 0 },
+		{ { 42, 0, 4, { 0x40, 0x40, 0x40, 0x40 } } }, .want = XDP_PASS },
+	{ "payload and Ethernet padding", TO4(3478, CHANNEL("\x40")), { { 50, 0, 4, { 0 } } }, .want = XDP_REDIRECT },
+	{ "UDP length beyond the IP payload", TO4(3478, CHANNEL("\x40")), { { 38, 2, 2, { 0, 17 } } }, .want = XDP_PASS },
+	{ "UDP length of the largest datagram", TO4(3478, CHANNEL("\x40")), { { 38, 2, 2, { 0xff, 0xff } } }, .want = XDP_PASS },
+	{ "IPv4 total length below its header", TO4(3478, CHANNEL("\x40")), { { 16, 2, 2, { 0, 19 } } }, .want = XDP_PASS },
+	{ "IPv6 payload length 0", TO6(3478, CHANNEL("\x40")), { { 18, 2, 2, { 0, 0 } } }, .want = XDP_PASS },
+	{ "UDP length below its header", TO4(3478, CHANNEL("\x40")), { { 38, 2, 2, { 0, 7 } } }, .want = XDP_PASS },
+	{ "UDP length beyond the IPv6 payload", TO6(3478, CHANNEL("\x40")), { { 58, 2, 2, { 0, 17 } } }, .want = XDP_PASS },
+	{ "ChannelData to another port", TO4(3479, CHANNEL("\x40")), .want = XDP_PASS },
+	{ "ChannelData to another address's listener port", TO(LISTEN4, 3478, CHANNEL("\x40")), .want = XDP_PASS },
+	{ "ChannelData to port 0", TO4(0, CHANNEL("\x40")), .want = XDP_PASS },
+	{ "ChannelData to a foreign address", TO("192.0.2.99", 3478, CHANNEL("\x40")), .want = XDP_PASS },
+	{ "ChannelData from the listener port", { PEER4, QUIET4, 3478, 40000, CHANNEL("\x40") }, .want = XDP_PASS },
+
+	/* Relayed ports: the bit alone decides. */
+	{ "data to a fast port", TO4(FAST, STUN), .want = XDP_REDIRECT },
+	{ "data to a fast IPv6 port", TO6(FAST, STUN), .want = XDP_REDIRECT },
+	{ "an empty datagram to a fast port", { PEER4, RELAY4, 40000, FAST, NULL, 0 }, .want = XDP_REDIRECT },
+	{ "port 0, not fast", TO4(0, STUN), .want = XDP_PASS },
+	{ "fast, bit 63 of its word", TO4(50047, STUN), .want = XDP_REDIRECT },
+	{ "fast, bit 0 of the next word", TO4(50048, STUN), .want = XDP_PASS },
+	{ "fast, last port", TO4(65535, STUN), .want = XDP_REDIRECT },
+	{ "allocated but not fast", TO4(ALLOCATED, CHANNEL("\x40")), .want = XDP_PASS },
+	{ "free port", TO4(FREE, CHANNEL("\x40")), .want = XDP_PASS },
+	{ "fast on another relay address", TO(QUIET4, FAST, STUN), .want = XDP_PASS },
+	{ "fast on an address that does not relay", TO(LISTEN4, FAST, STUN), .want = XDP_PASS },
+	{ "fast on a foreign address", TO("192.0.2.99", FAST, STUN), .want = XDP_PASS },
+	{ "fast on a foreign IPv6 address", { PEER6, "2001:db8::2", 40000, FAST, STUN }, .want = XDP_PASS },
+	{ "DNS answer to a high port of ours", { PEER4, RELAY4, 53, 55555, STUN }, .want = XDP_PASS },
+
+	/* Not plain UDP. */
+	{ "first fragment", TO4(FAST, STUN), { { 20, 2, 2, { 0x20, 0 } } }, .want = XDP_PASS },
+	{ "middle fragment", TO4(FAST, STUN), { { 20, 2, 2, { 0x20, 185 } } }, .want = XDP_PASS },
+	{ "last fragment", TO4(FAST, STUN), { { 20, 2, 2, { 0, 185 } } }, .want = XDP_PASS },
+	{ "do not fragment", TO4(FAST, STUN), { { 20, 2, 2, { 0x40, 0 } } }, .want = XDP_REDIRECT },
+	{ "IPv4 options", TO4(FAST, STUN), { { 14, 1, 1, { 0x46 } }, { 34, 0, 4, { 1, 1, 1, 1 } } }, .want = XDP_PASS },
+	{ "IPv4 header too short", TO4(FAST, STUN), { { 14, 1, 1, { 0x44 } } }, .want = XDP_PASS },
+	{ "IPv4 ethertype, version 6", TO4(FAST, STUN), { { 14, 1, 1, { 0x65 } } }, .want = XDP_PASS },
+	{ "IPv6 ethertype, version 4", TO6(FAST, STUN), { { 14, 1, 1, { 0x42 } } }, .want = XDP_PASS },
+	{ "TCP", TO4(FAST, STUN), { { 23, 1, 1, { IPPROTO_TCP } } }, .want = XDP_PASS },
+	{ "ICMP", TO4(FAST, STUN), { { 23, 1, 1, { IPPROTO_ICMP } } }, .want = XDP_PASS },
+	{ "UDP-Lite", TO4(FAST, STUN), { { 23, 1, 1, { 136 } } }, .want = XDP_PASS },
+	{ "IPv6 TCP", TO6(FAST, STUN), { { 20, 1, 1, { IPPROTO_TCP } } }, .want = XDP_PASS },
+	{ "IPv6 ICMP", TO6(FAST, STUN), { { 20, 1, 1, { IPPROTO_ICMPV6 } } }, .want = XDP_PASS },
+	{ "IPv6 fragment", TO6(FAST, STUN),
+		{ { 20, 1, 1, { 44 } }, { 54, 0, 8, { IPPROTO_UDP, 0, 0, 1, 0, 0, 0, 1 } } }, .want = XDP_PASS },
+	{ "IPv6 hop-by-hop options", TO6(FAST, STUN),
+		{ { 20, 1, 1, { 0 } }, { 54, 0, 8, { IPPROTO_UDP, 0, 1, 4, 0, 0, 0, 0 } } }, .want = XDP_PASS },
+	{ "VLAN tag", TO4(FAST, STUN), { { 12, 0, 4, { 0x81, 0, 0, 5 } } }, .want = XDP_PASS },
+	{ "provider VLAN tag", TO4(FAST, STUN), { { 12, 0, 4, { 0x88, 0xa8, 0, 5 } } }, .want = XDP_PASS },
+	{ "VLAN tag on IPv6", TO6(FAST, STUN), { { 12, 0, 4, { 0x81, 0, 0, 5 } } }, .want = XDP_PASS },
+	{ "ARP", TO4(FAST, STUN), { { 12, 2, 2, { 8, 6 } } }, .want = XDP_PASS },
+
+	/* Cut inside every header. */
+	{ "Ethernet alone", TO4(FAST, STUN), .len = 14, .want = XDP_PASS },
+	{ "cut in IPv4", TO4(FAST, STUN), .len = 33, .want = XDP_PASS },
+	{ "cut in UDP", TO4(FAST, STUN), .len = 41, .want = XDP_PASS },
+	{ "cut after UDP", TO4(3478, CHANNEL("\x40")), .len = 42, .want = XDP_PASS },
+	{ "cut in the payload: user space will tell", TO4(3478, CHANNEL("\x40")), .len = 49, .want = XDP_REDIRECT },
+	{ "cut in IPv6", TO6(FAST, STUN), .len = 53, .want = XDP_PASS },
+	{ "cut in UDP over IPv6", TO6(FAST, STUN), .len = 61, .want = XDP_PASS },
+	{ "cut after UDP over IPv6", TO6(3478, CHANNEL("\x40")), .len = 62, .want = XDP_PASS },
+	/* clang-format on */
+};
+
+static void set_addr(struct tp_bpf_addr *out, const char *text, uint8_t relay)
+{
+	out->is_v6 = strchr(text, ':') != NULL;
+	out->relay = relay;
+	assert_int_equal(inet_pton(out->is_v6 ? AF_INET6 : AF_INET, text, out->ip), 1);
+}
+
+static void set_fast(struct steer_bpf *skel, uint32_t relay, const uint16_t port[], size_t n)
+{
+	struct tp_bpf_ports *ports = calloc(1, sizeof(*ports));
+	size_t i;
+
+	assert_non_null(ports);
+	for (i = 0; i < n; i++)
+		ports->fast[port[i] >> 6] |= 1ull << (port[i] & 63);
+	ports->allocated[ALLOCATED >> 6] |= 1ull << (ALLOCATED & 63);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.ports), &relay, ports, 0), 0);
+	free(ports);
+}
+
+static struct steer_bpf *load(const struct tp_bpf_conf *conf)
+{
+	struct steer_bpf *skel = steer_bpf__open();
+
+	assert_non_null(skel);
+	skel->rodata->conf = *conf;
+	assert_int_equal(steer_bpf__load(skel), 0);
+	return skel;
+}
+
+static struct tp_bpf_conf small_conf(void)
+{
+	struct tp_bpf_conf conf = {
+		.n_addrs = 4,
+		.n_listeners = 3,
+		.channel_first_byte_max = 0x4f,
+		.listener = {
+			{ .port_be = htons(3478), .addr = 0 },
+			{ .port_be = htons(3478), .addr = 1 },
+			{ .port_be = htons(3479), .addr = 3 },
+		},
+	};
+
+	set_addr(&conf.addr[0], RELAY4, 0);
+	set_addr(&conf.addr[1], RELAY6, 1);
+	set_addr(&conf.addr[2], QUIET4, 2);
+	set_addr(&conf.addr[3], LISTEN4, TP_BPF_NO_RELAY);
+	return conf;
+}
+
+static size_t apply(uint8_t *frame, size_t len, const struct edit *edit)
+{
+	uint8_t *at = frame + edit->at;
+
+	memmove(at + edit->n, at + edit->cut, len - edit->at - edit->cut);
+	memcpy(at, edit->bytes, edit->n);
+	return len + edit->n - edit->cut;
+}
+
+static int run(const struct steer_bpf *skel, const uint8_t *frame, size_t len)
+{
+	uint8_t out[LAB_FRAME_MAX];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (__u32)len,
+			.data_out = out, .data_size_out = sizeof(out), .repeat = 1);
+
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(skel->progs.tp_steer), &opts), 0);
+	assert_int_equal(opts.data_size_out, len);
+	assert_memory_equal(out, frame, len); /* not a byte is written */
+	return (int)opts.retval;
+}
+
+static int run_udp(const struct steer_bpf *skel, const struct lab_udp *udp)
+{
+	uint8_t frame[LAB_FRAME_MAX];
+
+	return run(skel, frame, lab_frame(udp, frame));
+}
+
+static void run_cases(const struct steer_bpf *skel, bool has_socket)
+{
+	size_t i, len, failed = 0;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t frame[LAB_FRAME_MAX];
+		int got, want = has_socket ? cases[i].want : XDP_PASS;
+
+		len = lab_frame(&cases[i].udp, frame);
+		len = apply(frame, len, &cases[i].edit[0]);
+		len = apply(frame, len, &cases[i].edit[1]);
+		if (cases[i].len != 0)
+			len = cases[i].len;
+		got = run(skel, frame, len);
+		if (got != want) {
+			print_error("%s: got action %d, want %d\n", cases[i].what, got, want);
+			failed++;
+		}
+	}
+	assert_int_equal(failed, 0);
+}
+
+/* A bound AF_XDP socket, on queue 0 of lo, where test runs pretend to receive. */
+struct xsk {
+	struct tp_umem *umem;
+	struct tp_port *port;
+};
+
+static struct xsk open_xsk(const struct steer_bpf *skel)
+{
+	const struct tp_umem_conf umem_conf = {
+		.chunks = 512,
+		.chunk_bytes = 2048,
+		.ring_size = 256,
+		.numa_node = -1,
+	};
+	struct tp_afxdp_conf conf = { .ifname = "lo", .want = TP_XDP_COPY };
+	struct tp_why why = { "" };
+	struct xsk xsk;
+	const uint32_t queue = 0;
+	int fd;
+
+	assert_int_equal(tp_umem_new(&umem_conf, &xsk.umem, &why), 0);
+	conf.umem = xsk.umem;
+	assert_int_equal(tp_afxdp_new(&conf, &xsk.port, &why), 0);
+	fd = tp_afxdp_fd(xsk.port);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.xsks), &queue, &fd, 0), 0);
+	return xsk;
+}
+
+static void close_xsk(const struct xsk *xsk)
+{
+	tp_port_close(xsk->port);
+	tp_umem_free(xsk->umem);
+}
+
+static void verdicts(void **state)
+{
+	const uint16_t fast[] = { FAST, 50047, 65535 };
+	struct tp_bpf_conf conf = small_conf();
+	struct steer_bpf *skel = load(&conf);
+	struct xsk xsk = open_xsk(skel);
+
+	(void)state;
+	set_fast(skel, 0, fast, 3);
+	set_fast(skel, 1, fast, 3);
+	set_fast(skel, 2, NULL, 0);
+	run_cases(skel, true);
+
+	/* The socket's death empties the map: traffic is the kernel's again. */
+	close_xsk(&xsk);
+	run_cases(skel, false);
+	steer_bpf__destroy(skel);
+}
+
+static void legacy_channels_are_a_matter_of_configuration(void **state)
+{
+	static const struct {
+		struct lab_udp udp;
+		int want;
+	} legacy[] = {
+		{ TO4(3478, CHANNEL("\x3f")), XDP_PASS },
+		{ TO4(3478, CHANNEL("\x40")), XDP_REDIRECT },
+		{ TO4(3478, CHANNEL("\x7f")), XDP_REDIRECT },
+		{ TO4(3478, CHANNEL("\x80")), XDP_PASS },
+	};
+	struct tp_bpf_conf conf = small_conf();
+	struct steer_bpf *skel;
+	struct xsk xsk;
+	size_t i;
+
+	(void)state;
+	conf.channel_first_byte_max = 0x7f;
+	skel = load(&conf);
+	xsk = open_xsk(skel);
+	for (i = 0; i < sizeof(legacy) / sizeof(legacy[0]); i++)
+		assert_int_equal(run_udp(skel, &legacy[i].udp), legacy[i].want);
+	close_xsk(&xsk);
+	steer_bpf__destroy(skel);
+}
+
+static void the_largest_configuration_loads_and_its_last_entry_works(void **state)
+{
+	const struct lab_udp listener = TO("10.0.0.31", 9031, CHANNEL("\x40"));
+	const struct lab_udp relay = TO("10.0.0.15", 65535, STUN);
+	const struct lab_udp foreign = TO("10.0.0.32", 9031, CHANNEL("\x40"));
+	const uint16_t fast = 65535;
+	struct tp_bpf_conf conf = {
+		.n_addrs = TP_BPF_MAX_ADDRS,
+		.n_listeners = TP_BPF_MAX_LISTENERS,
+		.channel_first_byte_max = 0x4f,
+	};
+	struct steer_bpf *skel;
+	struct xsk xsk;
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < TP_BPF_MAX_ADDRS; i++) {
+		conf.addr[i].ip[0] = htonl(0x0a000000 + i);
+		conf.addr[i].relay = (uint8_t)(i < TP_BPF_MAX_RELAYS ? i : TP_BPF_NO_RELAY);
+		conf.listener[i].addr = (uint8_t)i;
+		conf.listener[i].port_be = htons((uint16_t)(9000 + i));
+	}
+	skel = load(&conf);
+	xsk = open_xsk(skel);
+	set_fast(skel, TP_BPF_MAX_RELAYS - 1, &fast, 1);
+	assert_int_equal(run_udp(skel, &listener), XDP_REDIRECT);
+	assert_int_equal(run_udp(skel, &relay), XDP_REDIRECT);
+	assert_int_equal(run_udp(skel, &foreign), XDP_PASS);
+	close_xsk(&xsk);
+	steer_bpf__destroy(skel);
+}
+
+static void an_empty_configuration_passes_everything(void **state)
+{
+	struct tp_bpf_conf conf = { 0 };
+	struct steer_bpf *skel = load(&conf);
+	struct xsk xsk = open_xsk(skel);
+
+	(void)state;
+	assert_int_equal(run_udp(skel, &cases[0].udp), XDP_PASS);
+	close_xsk(&xsk);
+	steer_bpf__destroy(skel);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(verdicts),
+		cmocka_unit_test(legacy_channels_are_a_matter_of_configuration),
+		cmocka_unit_test(the_largest_configuration_loads_and_its_last_entry_works),
+		cmocka_unit_test(an_empty_configuration_passes_everything),
+	};
+
+	if (!lab_enter()) {
+		puts("1..0 # SKIP needs root");
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
