@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conf - the configuration file: read, checked whole, and then never written.
+ *
+ * One table row per option (the libcyaml schema and the rows beside it) drives the parser, the
+ * range errors, `turnpike -t` and the shipped config/turnpike.yaml.  Unknown keys are errors.
+ * Everything that can be known wrong without touching the machine is refused here; what
+ * depends on the machine (interfaces, queues, addresses) is checked at start.
+ *
+ * Threads: control, at start.
+ */
+#ifndef TP_APP_CONF_H
+#define TP_APP_CONF_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/addr.h"
+#include "io/steer.h"
+#include "turn/turn.h"
+
+enum tp_idle {
+	TP_IDLE_SPIN,     /* never sleeps */
+	TP_IDLE_ADAPTIVE, /* spins a little, then sleeps until traffic comes */
+};
+
+struct tp_conf_interface {
+	char name[IF_NAMESIZE];
+	enum tp_xdp_mode mode; /* as asked */
+};
+
+struct tp_conf_queue {
+	uint32_t interface; /* index into interfaces */
+	uint32_t queue;
+};
+
+struct tp_conf_core {
+	uint32_t cpu;
+	enum tp_idle idle;
+	struct tp_conf_queue *queues; /* at most one for each interface */
+	uint32_t n_queues;
+};
+
+struct tp_conf {
+	char *realm;
+	struct tp_addr *listeners; /* with ports; no wildcard, no duplicates */
+	uint32_t n_listeners;
+	struct tp_turn_relay *relays;
+	uint32_t n_relays;
+	uint16_t relay_port_min, relay_port_max;
+	struct tp_turn_user *users; /* keys only: passwords are wiped after loading */
+	uint32_t n_users;
+	struct tp_turn_secret *secrets;
+	uint32_t n_secrets;
+	struct tp_prefix *deny; /* `recommended` expanded */
+	uint32_t n_deny;
+	struct tp_prefix *allow;
+	uint32_t n_allow;
+	uint32_t max_allocations;
+	uint32_t max_channels;
+	bool legacy_channels;
+	struct tp_conf_interface *interfaces;
+	uint32_t n_interfaces;
+	struct tp_conf_core *cores;
+	uint32_t n_cores;
+	uint32_t control_cpu;
+	char *control_socket;
+	bool has_metrics;
+	struct tp_addr metrics; /* address and port of the HTTP listener */
+};
+
+/**
+ * Read and check a file.
+ *
+ * Errors go to err, one line each, all that were found:
+ *   turnpike.yaml:12: relay.ports.max: 70000: must be 1-65535
+ *
+ * @param[out] out  released with tp_conf_free()
+ * @return 0, -ENOENT or another errno of open, or -EINVAL
+ */
+int tp_conf_load(const char *path, FILE *err, struct tp_conf **out);
+
+/** Wipes secrets. */
+void tp_conf_free(struct tp_conf *conf);
+
+/** Print the effective configuration as YAML that tp_conf_load() accepts; secrets as "(hidden)". */
+void tp_conf_print(const struct tp_conf *conf, FILE *out);
+
+/** Print the annotated sample, config/turnpike.yaml, from the option table. */
+void tp_conf_print_sample(FILE *out);
+
+#endif

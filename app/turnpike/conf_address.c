@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conf_check.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+/*
+ * The IANA special-purpose registries (RFC 6890 and what came after) and what embeds an IPv4
+ * address: no ordinary peer has any of these.
+ */
+static const char *const recommended[] = {
+	"0.0.0.0/8",       /* this network */
+	"10.0.0.0/8",      /* private */
+	"100.64.0.0/10",   /* shared, carrier-grade NAT */
+	"127.0.0.0/8",     /* loopback */
+	"169.254.0.0/16",  /* link-local, cloud metadata */
+	"172.16.0.0/12",   /* private */
+	"192.0.0.0/24",    /* IETF protocol assignments */
+	"192.0.2.0/24",    /* documentation */
+	"192.88.99.0/24",  /* 6to4 relay anycast, deprecated */
+	"192.168.0.0/16",  /* private */
+	"198.18.0.0/15",   /* benchmarking */
+	"198.51.100.0/24", /* documentation */
+	"203.0.113.0/24",  /* documentation */
+	"224.0.0.0/4",     /* multicast */
+	"240.0.0.0/4",     /* reserved, and limited broadcast */
+	"::/128",          /* unspecified */
+	"::1/128",         /* loopback */
+	"::ffff:0:0/96",   /* v4-mapped */
+	"::/96",           /* v4-compatible, deprecated */
+	"64:ff9b::/96",    /* NAT64 */
+	"64:ff9b:1::/48",  /* NAT64, local use */
+	"100::/64",        /* discard */
+	"2001::/23",       /* IETF protocol assignments, Teredo */
+	"2001:db8::/32",   /* documentation */
+	"2002::/16",       /* 6to4 */
+	"3fff::/20",       /* documentation */
+	"5f00::/16",       /* segment routing SIDs */
+	"fc00::/7",        /* unique local */
+	"fe80::/10",       /* link-local */
+	"fec0::/10",       /* site-local, deprecated */
+	"ff00::/8",        /* multicast */
+};
+
+/* Texts here have been checked. */
+static struct tp_addr address(const char *text, uint16_t port)
+{
+	struct tp_addr a = { .family = 0 };
+	int err = tp_addr_parse(text, port, &a);
+
+	assert(err == 0);
+	(void)err;
+	return a;
+}
+
+static struct tp_prefix prefix(const char *text)
+{
+	struct tp_prefix p = { .bits = 0 };
+	int err = tp_prefix_parse(text, &p);
+
+	assert(err == 0);
+	(void)err;
+	return p;
+}
+
+static void check_listener(struct tp_conf_file *file, const struct tp_conf *conf, uint32_t i)
+{
+	const struct tp_addr *a = &conf->listeners[i];
+	uint32_t j;
+
+	for (j = 0; j < i && !tp_addr_equal(a, &conf->listeners[j]); j++)
+		;
+	if (j < i)
+		tp_conf_error(file, tp_conf_path("listen[%u].address", i).text,
+				"port %u: the same as listen[%u]", a->port, j);
+	if (a->port >= conf->relay_port_min && a->port <= conf->relay_port_max)
+		tp_conf_error(file, tp_conf_path("listen[%u].port", i).text,
+				"must be outside relay.ports, %u-%u", conf->relay_port_min,
+				conf->relay_port_max);
+}
+
+static int build_listeners(
+		struct tp_conf_file *file, const struct tp_conf_raw *raw, struct tp_conf *conf)
+{
+	uint32_t i;
+
+	conf->listeners = calloc(raw->n_listen, sizeof(*conf->listeners));
+	if (conf->listeners == NULL)
+		return -ENOMEM;
+	conf->n_listeners = raw->n_listen;
+	for (i = 0; i < raw->n_listen; i++) {
+		conf->listeners[i] = address(raw->listen[i].address, raw->listen[i].port);
+		check_listener(file, conf, i);
+	}
+	return 0;
+}
+
+static void check_relay(struct tp_conf_file *file, const struct tp_conf *conf, uint32_t i)
+{
+	const struct tp_turn_relay *relay = &conf->relays[i];
+	uint32_t j;
+
+	if (relay->external.family != relay->local.family)
+		tp_conf_error(file, tp_conf_path("relay.addresses[%u].external", i).text,
+				"must be of the same family as address, IPv%u",
+				relay->local.family);
+	for (j = 0; j < i; j++) {
+		if (tp_addr_equal(&relay->local, &conf->relays[j].local))
+			tp_conf_error(file, tp_conf_path("relay.addresses[%u].address", i).text,
+					"the same as relay.addresses[%u]", j);
+		else if (tp_addr_equal(&relay->external, &conf->relays[j].external))
+			tp_conf_error(file, tp_conf_path("relay.addresses[%u].external", i).text,
+					"what clients are told is the same as for "
+					"relay.addresses[%u]",
+					j);
+	}
+}
+
+static int build_relays(
+		struct tp_conf_file *file, const struct tp_conf_raw *raw, struct tp_conf *conf)
+{
+	const struct tp_conf_raw_address *from = raw->relay.addresses;
+	uint32_t i, n = raw->relay.n_addresses;
+
+	conf->relays = calloc(n, sizeof(*conf->relays));
+	if (conf->relays == NULL)
+		return -ENOMEM;
+	conf->n_relays = n;
+	for (i = 0; i < n; i++) {
+		conf->relays[i].local = address(from[i].address, 0);
+		conf->relays[i].external = from[i].external != NULL ? address(from[i].external, 0)
+								    : conf->relays[i].local;
+		check_relay(file, conf, i);
+	}
+	return 0;
+}
+
+static void build_ports(
+		struct tp_conf_file *file, const struct tp_conf_raw *raw, struct tp_conf *conf)
+{
+	conf->relay_port_min = raw->relay.ports.min;
+	conf->relay_port_max = raw->relay.ports.max;
+	if (conf->relay_port_max < conf->relay_port_min)
+		tp_conf_error(file, "relay.ports.max", "must not be below relay.ports.min, %u",
+				conf->relay_port_min);
+}
+
+/* The BPF programs have room for so many. */
+static void check_total(struct tp_conf_file *file, const struct tp_conf *conf)
+{
+	struct tp_addr seen[TP_STEER_MAX_LISTENERS + TP_STEER_MAX_RELAYS], a;
+	uint32_t i, j, n = 0;
+
+	for (i = 0; i < conf->n_listeners + conf->n_relays; i++) {
+		a = i < conf->n_listeners ? conf->listeners[i]
+					  : conf->relays[i - conf->n_listeners].local;
+		for (j = 0; j < n && !tp_addr_same_ip(&a, &seen[j]); j++)
+			;
+		if (j == n)
+			seen[n++] = a;
+	}
+	if (n > TP_STEER_MAX_ADDRS)
+		tp_conf_error(file, "listen",
+				"%u different addresses here and in relay.addresses: must be at "
+				"most %u",
+				n, TP_STEER_MAX_ADDRS);
+}
+
+static bool is_recommended(const char *text)
+{
+	return strcmp(text, "recommended") == 0;
+}
+
+static uint32_t count_prefixes(char *const texts[], uint32_t n_texts)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < n_texts; i++)
+		n += is_recommended(texts[i]) ? LENGTH(recommended) : 1;
+	return n;
+}
+
+static int build_prefixes(
+		char *const texts[], uint32_t n_texts, struct tp_prefix **out, uint32_t *n_out)
+{
+	uint32_t i, j, n = 0, total = count_prefixes(texts, n_texts);
+
+	if (total == 0)
+		return 0;
+	*out = calloc(total, sizeof(**out));
+	if (*out == NULL)
+		return -ENOMEM;
+	for (i = 0; i < n_texts; i++) {
+		if (!is_recommended(texts[i])) {
+			(*out)[n++] = prefix(texts[i]);
+			continue;
+		}
+		for (j = 0; j < LENGTH(recommended); j++)
+			(*out)[n++] = prefix(recommended[j]);
+	}
+	assert(n == total);
+	*n_out = total;
+	return 0;
+}
+
+static void build_metrics(const struct tp_conf_raw *raw, struct tp_conf *conf)
+{
+	conf->has_metrics = raw->metrics != NULL;
+	if (conf->has_metrics)
+		conf->metrics = address(raw->metrics->listen, raw->metrics->port);
+}
+
+int tp_conf_build_addresses(
+		struct tp_conf_file *file, const struct tp_conf_raw *raw, struct tp_conf *conf)
+{
+	int err;
+
+	build_ports(file, raw, conf);
+	build_metrics(raw, conf);
+	err = build_listeners(file, raw, conf);
+	if (err == 0)
+		err = build_relays(file, raw, conf);
+	if (err == 0)
+		err = build_prefixes(
+				raw->peers.deny, raw->peers.n_deny, &conf->deny, &conf->n_deny);
+	if (err == 0)
+		err = build_prefixes(
+				raw->peers.allow, raw->peers.n_allow, &conf->allow, &conf->n_allow);
+	if (err == 0)
+		check_total(file, conf);
+	return err;
+}

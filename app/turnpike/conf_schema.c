@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conf_schema.h"
+#include "conf.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "wire/stun.h"
+
+#define MEMBER(type, member) (((type *)NULL)->member)
+
+/* Where a value lies. */
+#define AT(type, member) .offset = offsetof(type, member), .size = sizeof(MEMBER(type, member))
+#define AT_POINTER(type, member) \
+	.is_pointer = true, .offset = offsetof(type, member), .size = sizeof(*MEMBER(type, member))
+#define AT_LIST(type, member)                                                         \
+	.offset = offsetof(type, member), .count_offset = offsetof(type, n_##member), \
+	.size = sizeof(*MEMBER(type, member))
+
+/* clang-format off */
+const cyaml_strval_t tp_conf_mode_names[] = {
+	{ "auto", TP_XDP_AUTO },
+	{ "zerocopy", TP_XDP_ZEROCOPY },
+	{ "copy", TP_XDP_COPY },
+	{ "skb", TP_XDP_SKB },
+	{ "off", TP_XDP_OFF },
+	{ NULL, 0 },
+};
+
+const cyaml_strval_t tp_conf_idle_names[] = {
+	{ "spin", TP_IDLE_SPIN },
+	{ "adaptive", TP_IDLE_ADAPTIVE },
+	{ NULL, 0 },
+};
+
+static const cyaml_strval_t driver_names[] = {
+	{ "afxdp", 0 },
+	{ NULL, 0 },
+};
+
+static const struct tp_conf_option listener_rows[] = {
+	{
+		.key = "address", .type = TP_CONF_TEXT, .is_required = true,
+		AT(struct tp_conf_raw_listener, address),
+		.min = 1, .max = INET6_ADDRSTRLEN - 1, .check = tp_conf_text_listener,
+		.unit = "IPv4 or IPv6 address",
+		.help = "One address of this host.  Not a wildcard such as 0.0.0.0: a reply must leave from the "
+			"address that the request came to.",
+	},
+	{
+		.key = "port", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_listener, port),
+		.min = 1, .max = 65535, .def = "3478",
+		.unit = "UDP port",
+		.help = "Must lie outside relay.ports.",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option listener_item = {
+	.key = "", .type = TP_CONF_MAPPING, .rows = listener_rows,
+};
+
+static const struct tp_conf_option address_rows[] = {
+	{
+		.key = "address", .type = TP_CONF_TEXT, .is_required = true,
+		AT(struct tp_conf_raw_address, address),
+		.min = 1, .max = INET6_ADDRSTRLEN - 1, .check = tp_conf_text_concrete,
+		.unit = "IPv4 or IPv6 address",
+		.help = "One address of this host; it may be a listener's.",
+	},
+	{
+		.key = "external", .type = TP_CONF_TEXT,
+		AT(struct tp_conf_raw_address, external),
+		.min = 1, .max = INET6_ADDRSTRLEN - 1, .check = tp_conf_text_concrete,
+		.unit = "address of the same family",
+		.help = "What clients are told instead, where a 1:1 NAT stands before this host (clouds).  The NAT "
+			"must keep port numbers.  Absent: the address itself.",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option address_item = {
+	.key = "", .type = TP_CONF_MAPPING, .rows = address_rows,
+};
+
+static const struct tp_conf_option ports_rows[] = {
+	{
+		.key = "min", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_ports, min),
+		.min = 1024, .max = 65535, .def = "49152",
+		.unit = "UDP port",
+		.help = "Lowest relayed port.",
+	},
+	{
+		.key = "max", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_ports, max),
+		.min = 1024, .max = 65535, .def = "65535",
+		.unit = "UDP port",
+		.help = "Highest relayed port, itself included.",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option relay_rows[] = {
+	{
+		.key = "addresses", .type = TP_CONF_LIST, .is_required = true,
+		AT_LIST(struct tp_conf_raw_relay, addresses),
+		.min = 1, .max = TP_STEER_MAX_RELAYS, .rows = &address_item,
+		.unit = "entries",
+		.help = "Addresses from which peers are reached.  An allocation gets a port on one of them; clients "
+			"can ask for IPv6 when there is an IPv6 address here.  At most 32 different addresses in "
+			"listen and relay.addresses together.",
+		.example =
+			"- address: 192.0.2.10\n"
+			"- address: \"2001:db8::10\"\n"
+			"#- address: 10.0.0.5        # behind a 1:1 NAT: this host's own address ...\n"
+			"#  external: 192.0.2.20     # ... and what the world calls it\n",
+	},
+	{
+		.key = "ports", .type = TP_CONF_MAPPING,
+		AT(struct tp_conf_raw_relay, ports), .rows = ports_rows,
+		.help = "Ports that allocations get, the same range on every relay address.  Keep them out of the "
+			"ephemeral ports of this host (sysctl net.ipv4.ip_local_port_range or "
+			"net.ipv4.ip_local_reserved_ports) and open them in its firewall.",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option user_rows[] = {
+	{
+		.key = "name", .type = TP_CONF_TEXT, .is_required = true,
+		AT(struct tp_conf_raw_user, name),
+		.min = 1, .max = 508, .check = tp_conf_text_plain,
+		.help = "Unique.  No control characters.",
+	},
+	{
+		.key = "password", .type = TP_CONF_TEXT, .is_secret = true,
+		AT(struct tp_conf_raw_user, password),
+		.min = 1, .max = 1024,
+		.help = "Turned into the key when read, then forgotten.",
+	},
+	{
+		.key = "key", .type = TP_CONF_TEXT, .is_secret = true,
+		AT(struct tp_conf_raw_user, key),
+		.min = 32, .max = 32, .check = tp_conf_text_key,
+		.unit = "32 hexadecimal digits",
+		.help = "Instead of the password: MD5 of name:realm:password, so that the password need not stand "
+			"in this file.  It opens this realm as well as the password does: guard it alike.",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option user_item = {
+	.key = "", .type = TP_CONF_MAPPING, .is_secret = true, .rows = user_rows,
+};
+
+static const struct tp_conf_option secret_item = {
+	.key = "", .type = TP_CONF_TEXT, .is_secret = true, .size = sizeof(char *),
+	.min = 1, .max = 1024,
+};
+
+static const struct tp_conf_option auth_rows[] = {
+	{
+		.key = "users", .type = TP_CONF_LIST, .is_secret = true,
+		AT_LIST(struct tp_conf_raw_auth, users),
+		.min = 0, .max = 65536, .rows = &user_item,
+		.unit = "entries",
+		.help = "Fixed users.  Each has a password or a key, not both.",
+		.example =
+			"- name: alice\n"
+			"  password: change-me\n"
+			"#- name: bob\n"
+			"#  key: 0123456789abcdef0123456789abcdef\n",
+	},
+	{
+		.key = "secrets", .type = TP_CONF_LIST, .is_secret = true, .is_off = true,
+		AT_LIST(struct tp_conf_raw_auth, secrets),
+		.min = 0, .max = 16, .rows = &secret_item,
+		.unit = "texts of 1-1024 bytes",
+		.help = "Secrets shared with the service that hands out time-limited credentials: the user name "
+			"is EXPIRY or EXPIRY:ID (EXPIRY in Unix seconds), the password is the base64 text of "
+			"HMAC-SHA1(secret, user name).  Newest first: to change a secret, put the new one before the "
+			"old one, and drop the old one when its credentials have expired.",
+		.example =
+			"- change-me-newest\n"
+			"- change-me-previous\n",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option deny_item = {
+	.key = "", .type = TP_CONF_TEXT, .size = sizeof(char *),
+	.min = 1, .max = INET6_ADDRSTRLEN + 3, .check = tp_conf_text_deny,
+};
+
+static const struct tp_conf_option allow_item = {
+	.key = "", .type = TP_CONF_TEXT, .size = sizeof(char *),
+	.min = 1, .max = INET6_ADDRSTRLEN + 3, .check = tp_conf_text_prefix,
+};
+
+static const struct tp_conf_option peers_rows[] = {
+	{
+		.key = "deny", .type = TP_CONF_LIST,
+		AT_LIST(struct tp_conf_raw_peers, deny),
+		.min = 0, .max = 4096, .def = "recommended", .rows = &deny_item,
+		.unit = "prefixes",
+		.help = "Where clients may not send.  The word `recommended` stands for all special-purpose "
+			"addresses of IANA's registries: loopback, link-local, private, multicast, tunnels and so "
+			"on.  Without it clients reach the network behind this host: keep it, and add to it.",
+		.example =
+			"- recommended\n"
+			"#- 203.0.114.0/24\n",
+	},
+	{
+		.key = "allow", .type = TP_CONF_LIST, .is_off = true,
+		AT_LIST(struct tp_conf_raw_peers, allow),
+		.min = 0, .max = 4096, .rows = &allow_item,
+		.unit = "prefixes",
+		.help = "Exceptions: what stands here is allowed whatever deny says.",
+		.example =
+			"- 10.1.0.0/16\n"
+			"- \"2001:db8:1::/48\"\n",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option limits_rows[] = {
+	{
+		.key = "allocations", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_limits, allocations),
+		.min = 1, .max = 4000000, .def = "65536",
+		.unit = "allocations",
+		.help = "Of all clients together.  One more is answered 508 (Insufficient Capacity).",
+	},
+	{
+		.key = "channels", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_limits, channels),
+		.min = 1, .max = 4000000, .def = "65536",
+		.unit = "channels",
+		.help = "Of all allocations together.  One more is answered 508.  A call needs one or two.",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option interface_rows[] = {
+	{
+		.key = "name", .type = TP_CONF_TEXT, .is_required = true,
+		AT(struct tp_conf_raw_interface, name),
+		.min = 1, .max = IF_NAMESIZE - 1, .check = tp_conf_text_interface,
+		.unit = "name of 1-15 bytes",
+		.help = "As `ip link` shows it.",
+	},
+	{
+		.key = "driver", .type = TP_CONF_ENUM,
+		AT(struct tp_conf_raw_interface, driver),
+		.names = driver_names, .def = "afxdp",
+		.help = "AF_XDP sockets: the device stays the kernel's.",
+	},
+	{
+		.key = "mode", .type = TP_CONF_ENUM,
+		AT(struct tp_conf_raw_interface, mode),
+		.names = tp_conf_mode_names, .def = "auto",
+		.help = "auto tries zerocopy, then copy, then skb, and logs what it got.  zerocopy: the device "
+			"writes into our memory, fastest.  copy: the driver's XDP with one copy.  skb: the "
+			"kernel's generic XDP, any device, slowest.  off: the kernel path only.",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option interface_item = {
+	.key = "", .type = TP_CONF_MAPPING, .rows = interface_rows,
+};
+
+static const struct tp_conf_option queue_item = {
+	.key = "", .type = TP_CONF_TEXT, .size = sizeof(char *),
+	.min = 1, .max = 32, .check = tp_conf_text_queue,
+};
+
+static const struct tp_conf_option core_rows[] = {
+	{
+		.key = "cpu", .type = TP_CONF_UINT, .is_required = true,
+		AT(struct tp_conf_raw_core, cpu),
+		.min = 0, .max = 1023,
+		.unit = "CPU number",
+		.help = "Best on the NUMA node of the device, and used by nothing else.",
+	},
+	{
+		.key = "queues", .type = TP_CONF_LIST, .is_required = true,
+		AT_LIST(struct tp_conf_raw_core, queues),
+		.min = 1, .max = 16, .rows = &queue_item,
+		.unit = "texts INTERFACE:QUEUE",
+		.help = "Queues (0-255) that this core serves, at most one of each interface.",
+	},
+	{
+		.key = "idle", .type = TP_CONF_ENUM,
+		AT(struct tp_conf_raw_core, idle),
+		.names = tp_conf_idle_names, .def = "spin",
+		.help = "spin never sleeps: least delay, and the whole core.  adaptive spins a little, then "
+			"sleeps until traffic comes: for hosts with few cores.",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option core_item = {
+	.key = "", .type = TP_CONF_MAPPING, .rows = core_rows,
+};
+
+static const struct tp_conf_option control_rows[] = {
+	{
+		.key = "cpu", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_control, cpu),
+		.min = 0, .max = 1023, .def = "0",
+		.unit = "CPU number",
+		.help = "Best not the CPU of a core that spins.",
+	},
+	{
+		.key = "socket", .type = TP_CONF_TEXT,
+		AT(struct tp_conf_raw_control, socket),
+		.min = 1, .max = 107, .check = tp_conf_text_path, .def = "/run/turnpike/control.sock",
+		.unit = "absolute path of at most 107 bytes",
+		.help = "Unix socket on which turnpikectl asks.",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option metrics_rows[] = {
+	{
+		.key = "listen", .type = TP_CONF_TEXT, .is_required = true,
+		AT(struct tp_conf_raw_metrics, listen),
+		.min = 1, .max = INET6_ADDRSTRLEN - 1, .check = tp_conf_text_address,
+		.unit = "IPv4 or IPv6 address",
+		.help = "There is no access control: use loopback or a management network.",
+	},
+	{
+		.key = "port", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_metrics, port),
+		.min = 1, .max = 65535, .def = "9641",
+		.unit = "TCP port",
+		.help = "",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option root_rows[] = {
+	{
+		.key = "realm", .type = TP_CONF_TEXT, .is_required = true,
+		AT(struct tp_conf_raw, realm),
+		.min = 1, .max = TP_STUN_REALM_MAX, .check = tp_conf_text_plain,
+		.help = "The realm of all users, usually the domain of the service.  It is a part of every key: "
+			"when it changes, keys must be made anew.",
+		.example = "example.org",
+	},
+	{
+		.key = "listen", .type = TP_CONF_LIST, .is_required = true,
+		AT_LIST(struct tp_conf_raw, listen),
+		.min = 1, .max = TP_STEER_MAX_LISTENERS, .rows = &listener_item,
+		.unit = "entries",
+		.help = "Where clients reach us, over UDP.",
+		.example =
+			"- address: 192.0.2.10\n"
+			"- address: \"2001:db8::10\"\n"
+			"  port: 3478\n",
+	},
+	{
+		.key = "relay", .type = TP_CONF_MAPPING, .is_required = true,
+		AT(struct tp_conf_raw, relay), .rows = relay_rows,
+		.help = "Where peers reach the clients.",
+	},
+	{
+		.key = "auth", .type = TP_CONF_MAPPING, .is_required = true, .is_secret = true,
+		AT(struct tp_conf_raw, auth), .rows = auth_rows,
+		.help = "Who may allocate: at least one user or one secret.",
+	},
+	{
+		.key = "peers", .type = TP_CONF_MAPPING,
+		AT(struct tp_conf_raw, peers), .rows = peers_rows,
+		.help = "Which peers clients may reach.  Addresses of this host are denied always, but for its "
+			"relayed ports.",
+	},
+	{
+		.key = "limits", .type = TP_CONF_MAPPING,
+		AT(struct tp_conf_raw, limits), .rows = limits_rows,
+		.help = "Totals, which bound the memory that clients can take.",
+	},
+	{
+		.key = "legacy_channels", .type = TP_CONF_BOOL,
+		AT(struct tp_conf_raw, legacy_channels), .def = "false",
+		.help = "Accept channel numbers up to 0x7FFF as RFC 5766 had them; RFC 8656 ends at 0x4FFF.  Only "
+			"for old clients.",
+	},
+	{
+		.key = "interfaces", .type = TP_CONF_LIST,
+		AT_LIST(struct tp_conf_raw, interfaces),
+		.min = 0, .max = 16, .rows = &interface_item,
+		.unit = "entries",
+		.help = "Network interfaces with a fast path.  Without any, the kernel carries everything: correct, "
+			"and slower.",
+		.example =
+			"- name: eth0\n"
+			"  driver: afxdp\n"
+			"  mode: auto\n",
+	},
+	{
+		.key = "cores", .type = TP_CONF_LIST,
+		AT_LIST(struct tp_conf_raw, cores),
+		.min = 0, .max = 127, .rows = &core_item,
+		.unit = "entries",
+		.help = "One worker for each entry.  Every queue of an interface above needs a worker (`ethtool "
+			"-l eth0` shows how many there are, `ethtool -L eth0 combined 2` sets them), and no queue "
+			"has two.",
+		.example =
+			"- cpu: 2\n"
+			"  queues: [ \"eth0:0\" ]\n"
+			"  idle: spin\n"
+			"- cpu: 3\n"
+			"  queues: [ \"eth0:1\" ]\n"
+			"  idle: adaptive\n",
+	},
+	{
+		.key = "control", .type = TP_CONF_MAPPING,
+		AT(struct tp_conf_raw, control), .rows = control_rows,
+		.help = "The control thread: allocations, timers, and all that the workers can not carry.",
+	},
+	{
+		.key = "metrics", .type = TP_CONF_MAPPING, .is_off = true,
+		AT_POINTER(struct tp_conf_raw, metrics), .rows = metrics_rows,
+		.help = "HTTP for metrics and health.  Absent: no HTTP listener.",
+		.example =
+			"listen: 127.0.0.1\n"
+			"port: 9641\n",
+	},
+	{ .key = NULL },
+};
+
+const struct tp_conf_option tp_conf_root = {
+	.key = "", .type = TP_CONF_MAPPING, .is_pointer = true, .size = sizeof(struct tp_conf_raw),
+	.rows = root_rows,
+};
+/* clang-format on */
+
+const char *tp_conf_enum_name(const cyaml_strval_t *names, int64_t value)
+{
+	for (; names->str != NULL; names++) {
+		if (names->val == value)
+			return names->str;
+	}
+	assert(!"value of the table");
+	return "";
+}
