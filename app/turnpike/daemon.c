@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "caps.h"
+#include "ctl.h"
+#include "eal.h"
+#include "metrics.h"
+
+#define TICK_NS TP_NS_PER_SEC
+#define RESOLVE_SLICE_NS (10 * TP_NS_PER_MS)
+#define PUNTS_PER_ROUND 256
+#define MTU_CACHE_NS (5 * TP_NS_PER_SEC)
+#define MTU_UNKNOWN 1280 /* what every path carries */
+
+/* One worker's punt ring in the loop. */
+struct punt_source {
+	struct tp_source source; /* first */
+	struct tp_daemon *daemon;
+	struct tp_punt *punt;
+};
+
+/* ---- events of lib/turn ---- */
+
+static void on_random(void *ctx, void *out, size_t len)
+{
+	uint8_t *p = out;
+
+	(void)ctx;
+	while (len > 0) {
+		ssize_t n = getrandom(p, len, 0);
+
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			tp_err("no random numbers from the kernel: %s", strerror(errno));
+			abort();
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
+static int on_send_client(void *ctx, const struct tp_tuple *tuple, const struct tp_bytes part[],
+		size_t n, const struct tp_ip_meta *meta)
+{
+	struct tp_daemon *d = ctx;
+
+	return tp_kernel_path_send_client(d->kernel_path, tuple, part, n, meta);
+}
+
+static int on_send_peer(void *ctx, const struct tp_addr *relay_local, const struct tp_addr *peer,
+		const struct tp_turn_packet *packet)
+{
+	struct tp_daemon *d = ctx;
+
+	return tp_kernel_path_send_peer(d->kernel_path, relay_local, peer, packet);
+}
+
+static void on_port_opened(void *ctx, uint32_t relay, uint16_t port)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_fast_port_opened(d->fast, relay, port);
+}
+
+static void on_port_closed(void *ctx, uint32_t relay, uint16_t port)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_fast_port_closed(d->fast, relay, port);
+}
+
+static void on_channel_set(void *ctx, struct tp_turn_channel *channel)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_fast_channel_set(d->fast, channel);
+}
+
+static void on_channel_cleared(void *ctx, struct tp_turn_channel *channel)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_fast_channel_cleared(d->fast, channel);
+}
+
+static void log_allocation(
+		const struct tp_daemon *d, const struct tp_allocation *alloc, const char *what)
+{
+	char client[TP_ADDR_STRLEN], relayed[2][TP_ADDR_STRLEN] = { "", "" };
+	struct tp_allocation_info info;
+
+	tp_allocation_info(d->turn, alloc, &info);
+	for (int i = 0; i < 2; i++)
+		if (info.leg[i].is_present)
+			tp_addr_format(&info.leg[i].external, relayed[i]);
+	tp_debug("allocation %llu %s: client %s user %s relayed %s %s", (unsigned long long)info.id,
+			what, tp_addr_format(&info.tuple->client, client), info.username,
+			relayed[0], relayed[1]);
+}
+
+static void on_allocated(void *ctx, const struct tp_allocation *alloc)
+{
+	log_allocation(ctx, alloc, "created");
+}
+
+static void on_ended(void *ctx, const struct tp_allocation *alloc, enum tp_turn_end why)
+{
+	static const char *const text[] = {
+		[TP_TURN_END_EXPIRED] = "expired",
+		[TP_TURN_END_DELETED] = "deleted",
+		[TP_TURN_END_SHUTDOWN] = "ended by shutdown",
+	};
+
+	log_allocation(ctx, alloc, text[why]);
+}
+
+static const struct tp_turn_ops turn_ops = {
+	.random = on_random,
+	.send_client = on_send_client,
+	.send_peer = on_send_peer,
+	.port_opened = on_port_opened,
+	.port_closed = on_port_closed,
+	.channel_set = on_channel_set,
+	.channel_cleared = on_channel_cleared,
+	.allocated = on_allocated,
+	.ended = on_ended,
+};
+
+/* ---- events of the kernel path and of the workers ---- */
+
+static enum tp_slow_verdict from_client(
+		void *ctx, const struct tp_tuple *tuple, const struct tp_turn_packet *packet)
+{
+	struct tp_daemon *d = ctx;
+
+	return tp_turn_from_client(d->turn, &d->now, tuple, packet);
+}
+
+static enum tp_slow_verdict from_peer(void *ctx, const struct tp_addr *relay_local,
+		const struct tp_addr *peer, const struct tp_turn_packet *packet)
+{
+	struct tp_daemon *d = ctx;
+
+	return tp_turn_from_peer(d->turn, &d->now, relay_local, peer, packet);
+}
+
+static uint16_t ask_mtu(struct tp_daemon *d, const struct tp_addr *src, const struct tp_addr *dst)
+{
+	struct tp_nl_route route;
+	struct tp_nl_link link;
+	uint32_t mtu;
+
+	if (tp_nl_get_route(d->nl, src, dst, &route) < 0 ||
+			tp_nl_get_link(d->nl, route.ifindex, &link) < 0)
+		return MTU_UNKNOWN;
+	mtu = route.mtu != 0 && route.mtu < link.mtu ? route.mtu : link.mtu;
+	return mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)mtu;
+}
+
+/* Routes are asked for once in a while, not for every large datagram. */
+static uint16_t find_mtu(void *ctx, const struct tp_addr *src, const struct tp_addr *dst)
+{
+	struct tp_daemon *d = ctx;
+	struct tp_addr to = tp_addr_ip_only(dst), from = tp_addr_ip_only(src);
+	unsigned h = to.ip[3] * 31u + to.ip[2] * 7u + to.ip[15] * 31u + to.ip[14] * 7u + from.ip[3];
+	struct tp_mtu_entry *e = &d->mtu[h % TP_MTU_CACHE];
+
+	if (e->until_ns <= d->now.mono_ns || !tp_addr_equal(&e->dst, &to) ||
+			!tp_addr_equal(&e->src, &from))
+		*e = (struct tp_mtu_entry){ from, to, d->now.mono_ns + MTU_CACHE_NS,
+			ask_mtu(d, &from, &to) };
+	return e->mtu;
+}
+
+static void take_punted(void *ctx, const uint8_t *frame, uint32_t len)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_kernel_path_punt(d->kernel_path, frame, len);
+}
+
+static void punt_ready(struct tp_source *source, uint32_t events)
+{
+	struct punt_source *ps = (struct punt_source *)(void *)source;
+	const uint64_t one = 1;
+
+	(void)events;
+	/* More may wait: stay readable, and let the other sources have their turn. */
+	if (tp_punt_drain(ps->punt, PUNTS_PER_ROUND, take_punted, ps->daemon) &&
+			write(source->fd, &one, sizeof(one)) < 0)
+		tp_debug("punt wake-up: %s", strerror(errno));
+}
+
+/* Much at once is done in slices, so that the loop goes on. */
+static void resolve(struct tp_daemon *d)
+{
+	if (tp_resolver_tick(d->resolver, d->now.mono_ns))
+		d->tick_ns = d->now.mono_ns + RESOLVE_SLICE_NS;
+}
+
+static void netlink_ready(struct tp_source *source, uint32_t events)
+{
+	struct tp_daemon *d = (struct tp_daemon *)(void *)((char *)source -
+			offsetof(struct tp_daemon, netlink));
+
+	(void)events;
+	tp_nl_read(d->nl, &tp_resolver_events, d->resolver);
+	resolve(d);
+}
+
+static void signal_ready(struct tp_source *source, uint32_t events)
+{
+	struct tp_daemon *d = (struct tp_daemon *)(void *)((char *)source -
+			offsetof(struct tp_daemon, signals));
+	struct signalfd_siginfo si;
+
+	(void)events;
+	if (read(source->fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		tp_info("stopping: %s", strsignal((int)si.ssi_signo));
+		d->is_stopping = true;
+	}
+}
+
+/* ---- start, in the order of need: what wants privileges first ---- */
+
+static int open_loop(struct tp_daemon *d, struct tp_why *why)
+{
+	sigset_t set;
+	int rc;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	d->signals = (struct tp_source){ signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
+		signal_ready };
+	rc = d->signals.fd < 0 ? -errno : tp_loop_add(&d->loop, &d->signals, EPOLLIN);
+	return rc < 0 ? tp_why_set(why, rc, "can not wait for signals: %s", strerror(-rc)) : 0;
+}
+
+static int open_netlink(struct tp_daemon *d, struct tp_why *why)
+{
+	int rc = tp_nl_open(&d->nl);
+
+	if (rc < 0)
+		return tp_why_set(why, rc, "can not open netlink: %s", strerror(-rc));
+	d->netlink = (struct tp_source){ tp_nl_fd(d->nl), netlink_ready };
+	return 0;
+}
+
+static int open_steer(struct tp_daemon *d, struct tp_why *why)
+{
+	const struct tp_conf *conf = d->conf;
+	struct tp_addr relays[TP_STEER_MAX_RELAYS];
+	struct tp_steer_conf sc = {
+		.listeners = conf->listeners,
+		.n_listeners = conf->n_listeners,
+		.relays = relays,
+		.n_relays = conf->n_relays,
+		.legacy_channels = conf->legacy_channels,
+	};
+
+	for (uint32_t i = 0; i < conf->n_relays; i++) {
+		char text[TP_ADDR_STRLEN];
+
+		relays[i] = conf->relays[i].local;
+		if (!tp_nl_is_local(d->nl, &relays[i]))
+			tp_warn("relay address %s is not on this host: nothing will arrive there",
+					tp_addr_format_ip(&relays[i], text));
+	}
+	return tp_steer_new(&sc, &d->steer, why);
+}
+
+static int open_kernel_path(struct tp_daemon *d, struct tp_why *why)
+{
+	const struct tp_kernel_path_conf kc = {
+		.loop = &d->loop,
+		.listeners = d->conf->listeners,
+		.n_listeners = d->conf->n_listeners,
+		.relay_port_min = d->conf->relay_port_min,
+		.relay_port_max = d->conf->relay_port_max,
+		.from_client = from_client,
+		.from_peer = from_peer,
+		.mtu = find_mtu,
+		.ctx = d,
+	};
+	int rc = tp_kernel_path_new(&kc, &d->kernel_path, why);
+
+	if (rc < 0)
+		return rc;
+	return tp_steer_set_relay_sockets(d->steer,
+			tp_kernel_path_relay_fd(d->kernel_path, TP_IPV4),
+			tp_kernel_path_relay_fd(d->kernel_path, TP_IPV6), why);
+}
+
+static int open_flows(struct tp_daemon *d, struct tp_why *why)
+{
+	const struct tp_flow_table_conf fc = {
+		.name = "flows",
+		.max_flows = 2 * d->conf->max_channels,
+		.grace = d->grace,
+	};
+	int rc = tp_flow_table_new(&fc, &d->flows);
+
+	if (rc < 0)
+		return tp_why_set(why, rc,
+				"no memory for a flow table of %u channels: lower limits.channels",
+				d->conf->max_channels);
+	return 0;
+}
+
+static int open_resolver(struct tp_daemon *d, struct tp_why *why)
+{
+	unsigned int *ifindexes = calloc(d->layout.n_interfaces + 1, sizeof(*ifindexes));
+	struct tp_resolver_conf rc = {
+		.ops = &tp_resolver_netlink,
+		.ctx = d->nl,
+		.grace = d->grace,
+		.ifindexes = ifindexes,
+		.n_ifindexes = d->layout.n_interfaces,
+	};
+	int err = -ENOMEM;
+
+	/* An interface without XDP is no way out for a worker: 0 is no interface's index. */
+	for (uint32_t i = 0; ifindexes != NULL && i < d->layout.n_interfaces; i++)
+		if (d->layout.interfaces[i].mode != TP_XDP_OFF)
+			ifindexes[i] = d->layout.interfaces[i].link.ifindex;
+	if (ifindexes != NULL)
+		err = tp_resolver_new(&rc, &d->resolver);
+	free(ifindexes);
+	if (err == 0)
+		err = tp_loop_add(&d->loop, &d->netlink, EPOLLIN);
+	return err < 0 ? tp_why_set(why, err, "can not follow routes: %s", strerror(-err)) : 0;
+}
+
+/* EAL, flow table and workers: only where there are cores for them. */
+static int open_workers(struct tp_daemon *d, struct tp_why *why)
+{
+	uint32_t cpus[256], n = d->conf->n_cores;
+	const struct tp_eal_conf ec = {
+		.control_cpu = d->conf->control_cpu,
+		.cpus = cpus,
+		.n_cpus = n,
+		.max_flows = 2 * d->conf->max_channels,
+	};
+	int rc;
+
+	if (n > sizeof(cpus) / sizeof(cpus[0]))
+		return tp_why_set(why, -E2BIG, "cores: at most 256");
+	for (uint32_t i = 0; i < n; i++)
+		cpus[i] = d->conf->cores[i].cpu;
+	rc = tp_eal_start(&ec, why);
+	if (rc < 0)
+		return rc;
+	rc = tp_grace_new(n, &d->grace);
+	if (rc < 0)
+		return tp_why_set(why, rc, "out of memory");
+	rc = open_flows(d, why);
+	if (rc == 0)
+		rc = open_resolver(d, why);
+	if (rc == 0)
+		rc = tp_layout_make_workers(&d->layout, d->grace, d->flows, why);
+	return rc;
+}
+
+/* Everybody's addresses are ours: denied as peers. */
+static struct tp_addr *own_addresses(const struct tp_conf *conf, uint32_t *n)
+{
+	struct tp_addr *own = calloc(conf->n_listeners + conf->n_relays, sizeof(*own));
+
+	*n = 0;
+	if (own == NULL)
+		return NULL;
+	for (uint32_t i = 0; i < conf->n_listeners; i++)
+		own[(*n)++] = conf->listeners[i];
+	for (uint32_t i = 0; i < conf->n_relays; i++)
+		own[(*n)++] = conf->relays[i].local;
+	return own;
+}
+
+static int open_turn(struct tp_daemon *d, struct tp_why *why)
+{
+	const struct tp_conf *conf = d->conf;
+	uint32_t n_own;
+	struct tp_addr *own = own_addresses(conf, &n_own);
+	struct tp_turn_conf tc = {
+		.realm = conf->realm,
+		.relays = conf->relays,
+		.n_relays = conf->n_relays,
+		.port_min = conf->relay_port_min,
+		.port_max = conf->relay_port_max,
+		.users = conf->users,
+		.n_users = conf->n_users,
+		.secrets = conf->secrets,
+		.n_secrets = conf->n_secrets,
+		.deny = conf->deny,
+		.n_deny = conf->n_deny,
+		.allow = conf->allow,
+		.n_allow = conf->n_allow,
+		.own = own,
+		.n_own = n_own,
+		.max_allocations = conf->max_allocations,
+		.max_channels = conf->max_channels,
+		.legacy_channels = conf->legacy_channels,
+	};
+	int rc = -ENOMEM;
+
+	on_random(NULL, tc.nonce_key, sizeof(tc.nonce_key));
+	if (own != NULL)
+		rc = tp_turn_new(&tc, &turn_ops, d, &d->turn);
+	tp_secret_wipe(tc.nonce_key, sizeof(tc.nonce_key));
+	free(own);
+	return rc < 0 ? tp_why_set(why, rc, "can not start the TURN server: %s", strerror(-rc)) : 0;
+}
+
+static int open_fast(struct tp_daemon *d, struct tp_why *why)
+{
+	const struct tp_fast_conf fc = {
+		.steer = d->steer,
+		.flows = d->flows,
+		.resolver = d->resolver,
+		.n_relays = d->conf->n_relays,
+	};
+	int rc = tp_fast_new(&fc, &d->fast);
+
+	return rc < 0 ? tp_why_set(why, rc, "out of memory") : 0;
+}
+
+static int start_workers(struct tp_daemon *d, struct tp_why *why)
+{
+	struct punt_source *sources = calloc(d->layout.n_workers + 1, sizeof(*sources));
+	int rc = 0;
+
+	if (sources == NULL)
+		return tp_why_set(why, -ENOMEM, "out of memory");
+	d->punts = &sources->source;
+	for (uint32_t i = 0; i < d->layout.n_workers && rc == 0; i++) {
+		struct tp_punt *punt = tp_worker_punt(d->layout.workers[i]);
+
+		sources[i] = (struct punt_source){ { tp_punt_fd(punt), punt_ready }, d, punt };
+		rc = tp_loop_add(&d->loop, &sources[i].source, EPOLLIN);
+	}
+	if (rc == 0)
+		rc = tp_layout_start(&d->layout);
+	return rc < 0 ? tp_why_set(why, rc, "can not start the workers: %s", strerror(-rc)) : 0;
+}
+
+static int start(struct tp_daemon *d, struct tp_why *why)
+{
+	int rc = tp_caps_check(why);
+
+	if (rc == 0)
+		rc = open_loop(d, why);
+	if (rc == 0)
+		rc = open_netlink(d, why);
+	if (rc == 0)
+		rc = tp_layout_check(d->conf, d->nl, &d->layout, why);
+	if (rc == 0)
+		rc = open_steer(d, why);
+	if (rc == 0)
+		rc = open_kernel_path(d, why);
+	if (rc == 0)
+		rc = tp_layout_open(&d->layout, d->steer, why);
+	if (rc == 0)
+		rc = tp_ctl_open(d, d->conf->control_socket, &d->ctl, why);
+	if (rc == 0 && d->conf->has_metrics)
+		rc = tp_metrics_open(d, &d->conf->metrics, &d->metrics, why);
+	if (rc == 0)
+		rc = tp_caps_drop(why);
+	if (rc == 0 && d->conf->n_cores > 0)
+		rc = open_workers(d, why);
+	if (rc == 0)
+		rc = open_fast(d, why);
+	if (rc == 0)
+		rc = open_turn(d, why);
+	if (rc == 0)
+		rc = start_workers(d, why);
+	return rc;
+}
+
+/* ---- the loop ---- */
+
+static void woke(void *ctx)
+{
+	struct tp_daemon *d = ctx;
+
+	d->now.mono_ns = tp_clock_now_ns();
+	d->now.wall_sec = (uint64_t)time(NULL);
+}
+
+static void tick(struct tp_daemon *d)
+{
+	if (d->now.mono_ns < d->tick_ns)
+		return;
+	d->tick_ns = d->now.mono_ns + TICK_NS;
+	if (d->resolver != NULL)
+		resolve(d);
+	if (d->grace != NULL)
+		tp_grace_reclaim(d->grace);
+}
+
+/* Rounded up, so that a deadline has passed when we wake for it. */
+static int timeout_ms(const struct tp_daemon *d)
+{
+	uint64_t next = tp_turn_next_ns(d->turn);
+
+	if (next > d->tick_ns)
+		next = d->tick_ns;
+	if (next <= d->now.mono_ns)
+		return 0;
+	return (int)((next - d->now.mono_ns + TP_NS_PER_MS - 1) / TP_NS_PER_MS);
+}
+
+static void say_ready(const struct tp_daemon *d)
+{
+	tp_info("ready: %u listeners, %u relay addresses, ports %u-%u, %u workers",
+			d->conf->n_listeners, d->conf->n_relays, d->conf->relay_port_min,
+			d->conf->relay_port_max, d->layout.n_workers);
+	sd_notify(0, "READY=1");
+}
+
+static void run(struct tp_daemon *d)
+{
+	woke(d);
+	say_ready(d);
+	while (!d->is_stopping) {
+		tp_loop_run(&d->loop, timeout_ms(d));
+		tp_turn_expire(d->turn, d->now.mono_ns);
+		tp_kernel_path_flush(d->kernel_path);
+		tick(d);
+	}
+	sd_notify(0, "STOPPING=1");
+}
+
+/* The reverse of start(); each step is harmless when its object was never made. */
+static void stop(struct tp_daemon *d)
+{
+	tp_metrics_close(d->metrics);
+	tp_ctl_close(d->ctl);
+	/* Ends the allocations, which takes their flows and ports away. */
+	tp_turn_free(d->turn);
+	tp_layout_close(&d->layout);
+	tp_resolver_free(d->resolver);
+	tp_flow_table_free(d->flows);
+	tp_grace_free(d->grace);
+	tp_fast_free(d->fast);
+	tp_kernel_path_free(d->kernel_path);
+	tp_steer_free(d->steer);
+	tp_nl_close(d->nl);
+	free(d->punts);
+	if (d->signals.fd >= 0)
+		close(d->signals.fd);
+	tp_loop_fini(&d->loop);
+}
+
+int tp_daemon_run(const struct tp_conf *conf, struct tp_why *why)
+{
+	struct tp_daemon *d = calloc(1, sizeof(*d));
+	int rc;
+
+	if (d == NULL)
+		return tp_why_set(why, -ENOMEM, "out of memory");
+	d->conf = conf;
+	d->signals.fd = -1;
+	d->started_ns = tp_clock_now_ns();
+	rc = tp_loop_init(&d->loop, woke, d);
+	if (rc < 0)
+		tp_why_set(why, rc, "can not make an event loop: %s", strerror(-rc));
+	if (rc == 0)
+		rc = start(d, why);
+	if (rc == 0)
+		run(d);
+	stop(d);
+	free(d);
+	return rc;
+}

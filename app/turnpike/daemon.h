@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * daemon - everything together: the order of start and end, and the control loop.
+ *
+ * Threads: control (the main thread).
+ */
+#ifndef TP_APP_DAEMON_H
+#define TP_APP_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/why.h"
+#include "conf.h"
+#include "fast.h"
+#include "io/netlink.h"
+#include "io/resolver.h"
+#include "io/steer.h"
+#include "kernel_path.h"
+#include "layout.h"
+#include "loop.h"
+#include "turn/turn.h"
+
+/* What was last learned about the way to a destination; see daemon.c. */
+struct tp_mtu_entry {
+	struct tp_addr src, dst;
+	uint64_t until_ns;
+	uint16_t mtu;
+};
+
+#define TP_MTU_CACHE 256
+
+struct tp_ctl;
+struct tp_metrics;
+
+struct tp_daemon {
+	const struct tp_conf *conf;
+	struct tp_loop loop;
+	struct tp_source signals, netlink, *punts;
+	bool is_stopping;
+	uint64_t started_ns;
+	struct tp_nl *nl;
+	struct tp_steer *steer;
+	struct tp_grace *grace;
+	struct tp_flow_table *flows;
+	struct tp_resolver *resolver;
+	struct tp_layout layout;
+	struct tp_kernel_path *kernel_path;
+	struct tp_fast *fast;
+	struct tp_turn *turn;
+	struct tp_turn_now now; /* of this round of the loop */
+	uint64_t tick_ns;       /* when housekeeping is due */
+	struct tp_ctl *ctl;
+	struct tp_metrics *metrics;
+	struct tp_mtu_entry mtu[TP_MTU_CACHE];
+};
+
+/**
+ * Run until SIGINT or SIGTERM.  These must be blocked in all threads before.
+ *
+ * @return 0 after an orderly end, or -E and a sentence when it could not start
+ */
+int tp_daemon_run(const struct tp_conf *conf, struct tp_why *why);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kernel_path - TURN through ordinary sockets: complete and correct without XDP.
+ *
+ * One UDP socket for each listener; one for each family that sk_lookup gives the datagrams of all
+ * relayed ports; one raw socket for each family that sends from them with headers of our own.  So
+ * an allocation costs no descriptor.
+ *
+ * Every datagram read, and every frame a worker punts here, ends in one slow verdict.
+ *
+ * Threads: control.
+ */
+#ifndef TP_APP_KERNEL_PATH_H
+#define TP_APP_KERNEL_PATH_H
+
+#include <stdint.h>
+
+#include "base/verdict.h"
+#include "base/why.h"
+#include "loop.h"
+#include "sendq.h"
+#include "turn/turn.h"
+
+struct tp_kernel_path;
+
+struct tp_kernel_path_conf {
+	struct tp_loop *loop;
+	const struct tp_addr *listeners;
+	uint32_t n_listeners;
+	uint16_t relay_port_min, relay_port_max;
+	/* Where datagrams go; called from the loop.  Each returns its verdict. */
+	enum tp_slow_verdict (*from_client)(void *ctx, const struct tp_tuple *tuple,
+			const struct tp_turn_packet *packet);
+	enum tp_slow_verdict (*from_peer)(void *ctx, const struct tp_addr *relay_local,
+			const struct tp_addr *peer, const struct tp_turn_packet *packet);
+	/* Largest packet towards dst, bytes; for fragmenting. */
+	uint16_t (*mtu)(void *ctx, const struct tp_addr *src, const struct tp_addr *dst);
+	void *ctx;
+};
+
+struct tp_kernel_path_stats {
+	uint64_t rx_pkts;                        /* datagrams from sockets and punted frames */
+	uint64_t punted;                         /* of these, from workers */
+	uint64_t fragments;                      /* sent, of datagrams larger than the path */
+	uint64_t verdict[TP_SLOW_VERDICT_COUNT]; /* sums to rx_pkts */
+	struct tp_sendq_stats send;
+};
+
+/** Open all sockets and register the listeners with the loop.  @return 0 or -E and a sentence */
+int tp_kernel_path_new(const struct tp_kernel_path_conf *conf, struct tp_kernel_path **out,
+		struct tp_why *why);
+void tp_kernel_path_free(struct tp_kernel_path *kp);
+
+/** The socket that sk_lookup shall give relayed datagrams to. */
+int tp_kernel_path_relay_fd(const struct tp_kernel_path *kp, enum tp_family family);
+
+/** As in tp_turn_ops.  Queued; goes out with tp_kernel_path_flush(). */
+int tp_kernel_path_send_client(struct tp_kernel_path *kp, const struct tp_tuple *tuple,
+		const struct tp_bytes part[], size_t n, const struct tp_ip_meta *meta);
+int tp_kernel_path_send_peer(struct tp_kernel_path *kp, const struct tp_addr *relay_local,
+		const struct tp_addr *peer, const struct tp_turn_packet *packet);
+
+/** A frame that a worker could not finish, as it was received. */
+void tp_kernel_path_punt(struct tp_kernel_path *kp, const uint8_t *frame, uint32_t len);
+
+/** Send what is queued; once per round of the loop. */
+void tp_kernel_path_flush(struct tp_kernel_path *kp);
+
+void tp_kernel_path_stats(const struct tp_kernel_path *kp, struct tp_kernel_path_stats *out);
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+
+#define PAGE 1000 /* allocations */
+
+static json_t *number(uint64_t v)
+{
+	return json_integer((json_int_t)v);
+}
+
+static json_t *address(const struct tp_addr *a)
+{
+	char text[TP_ADDR_STRLEN];
+
+	return json_string(tp_addr_format(a, text));
+}
+
+/* ---- statistics ---- */
+
+/* A worker's counters, or the sum of several. */
+struct sums {
+	uint64_t rx_pkts, rx_bytes, tx_bytes;
+	uint64_t verdict[TP_VERDICT_COUNT];
+	uint64_t path[TP_PATH_COUNT];
+};
+
+static uint64_t load(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void sums_add(struct sums *sum, const struct tp_pipe_stats *s)
+{
+	sum->rx_pkts += load(&s->rx_pkts);
+	sum->rx_bytes += load(&s->rx_bytes);
+	sum->tx_bytes += load(&s->tx_bytes);
+	for (int i = 0; i < TP_VERDICT_COUNT; i++)
+		sum->verdict[i] += load(&s->verdict[i]);
+	for (int i = 0; i < TP_PATH_COUNT; i++)
+		sum->path[i] += load(&s->path[i]);
+}
+
+static void put_sums(json_t *to, const struct sums *sum)
+{
+	json_t *verdicts = json_object(), *paths = json_object();
+
+	json_object_set_new(to, "rx_pkts", number(sum->rx_pkts));
+	json_object_set_new(to, "rx_bytes", number(sum->rx_bytes));
+	json_object_set_new(to, "tx_bytes", number(sum->tx_bytes));
+	for (int i = 0; i < TP_VERDICT_COUNT; i++)
+		json_object_set_new(verdicts, tp_verdict_name((enum tp_verdict)i),
+				number(sum->verdict[i]));
+	for (int i = 0; i < TP_PATH_COUNT; i++)
+		json_object_set_new(paths, tp_path_name((enum tp_path)i), number(sum->path[i]));
+	json_object_set_new(to, "verdicts", verdicts);
+	json_object_set_new(to, "paths", paths);
+}
+
+static json_t *port_json(const struct tp_port *port)
+{
+	json_t *o = json_object(), *stats = json_object();
+	struct tp_port_info info;
+	struct tp_port_stats s;
+
+	tp_port_info(port, &info);
+	tp_port_stats(port, &s);
+	json_object_set_new(o, "interface", json_string(info.name));
+	json_object_set_new(o, "queue", number(info.queue));
+	json_object_set_new(o, "driver", json_string(info.driver));
+	json_object_set_new(o, "mode", json_string(info.mode));
+	json_object_set_new(o, "busy_poll", json_boolean(info.is_busy_poll));
+#define X(name, help) json_object_set_new(stats, #name, number(s.name));
+	TP_PORT_STATS(X)
+#undef X
+	json_object_set_new(o, "stats", stats);
+	return o;
+}
+
+static json_t *worker_json(const struct tp_worker *w)
+{
+	json_t *o = json_object(), *ports = json_array();
+	struct sums sum = { 0 };
+	struct tp_worker_umem umem;
+
+	sums_add(&sum, tp_worker_stats(w));
+	tp_worker_umem(w, &umem);
+	json_object_set_new(o, "cpu", number(tp_worker_cpu(w)));
+	json_object_set_new(o, "idle",
+			json_string(tp_worker_idle(w) == TP_IDLE_SPIN ? "spin" : "adaptive"));
+	put_sums(o, &sum);
+	json_object_set_new(o, "umem",
+			json_pack("{s:I,s:I}", "chunks", (json_int_t)umem.chunks, "free",
+					(json_int_t)umem.free));
+	for (uint32_t i = 0; i < tp_worker_ports(w); i++)
+		json_array_append_new(ports, port_json(tp_worker_port(w, i)));
+	json_object_set_new(o, "ports", ports);
+	return o;
+}
+
+static json_t *kernel_path_json(const struct tp_daemon *d)
+{
+	json_t *o = json_object(), *verdicts = json_object();
+	struct tp_kernel_path_stats s;
+
+	tp_kernel_path_stats(d->kernel_path, &s);
+	json_object_set_new(o, "rx_pkts", number(s.rx_pkts));
+	json_object_set_new(o, "punted", number(s.punted));
+	json_object_set_new(o, "fragments", number(s.fragments));
+	json_object_set_new(o, "sent", number(s.send.sent));
+	json_object_set_new(o, "send_full", number(s.send.full));
+	json_object_set_new(o, "send_refused", number(s.send.refused));
+	for (int i = 0; i < TP_SLOW_VERDICT_COUNT; i++)
+		json_object_set_new(verdicts, tp_slow_verdict_name((enum tp_slow_verdict)i),
+				number(s.verdict[i]));
+	json_object_set_new(o, "verdicts", verdicts);
+	return o;
+}
+
+static json_t *interfaces_json(const struct tp_daemon *d)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < d->layout.n_interfaces; i++) {
+		const struct tp_layout_interface *li = &d->layout.interfaces[i];
+
+		json_array_append_new(list,
+				json_pack("{s:s,s:s,s:s}", "name", li->conf->name, "asked",
+						tp_xdp_mode_name(li->conf->mode), "mode",
+						tp_xdp_mode_name(li->mode)));
+	}
+	return list;
+}
+
+static json_t *turn_json(const struct tp_daemon *d)
+{
+	struct tp_turn_counts c;
+
+	tp_turn_count(d->turn, &c);
+	return json_pack("{s:I,s:I,s:I,s:I,s:I}", "allocations", (json_int_t)c.allocations,
+			"permissions", (json_int_t)c.permissions, "channels",
+			(json_int_t)c.channels, "ports", (json_int_t)c.ports, "reservations",
+			(json_int_t)c.reservations);
+}
+
+json_t *tp_report_stats(const struct tp_daemon *d)
+{
+	json_t *o = json_object(), *total = json_object(), *workers = json_array();
+	struct sums sum = { 0 };
+
+	for (uint32_t i = 0; i < d->layout.n_workers; i++) {
+		sums_add(&sum, tp_worker_stats(d->layout.workers[i]));
+		json_array_append_new(workers, worker_json(d->layout.workers[i]));
+	}
+	put_sums(total, &sum);
+	json_object_set_new(o, "version", json_string(TP_VERSION));
+	json_object_set_new(o, "uptime_sec",
+			number((tp_clock_now_ns() - d->started_ns) / TP_NS_PER_SEC));
+	json_object_set_new(o, "total", total);
+	json_object_set_new(o, "workers", workers);
+	json_object_set_new(o, "kernel_path", kernel_path_json(d));
+	json_object_set_new(o, "interfaces", interfaces_json(d));
+	json_object_set_new(o, "turn", turn_json(d));
+	json_object_set_new(o, "flows", number(d->flows == NULL ? 0 : tp_flow_count(d->flows)));
+	json_object_set_new(o, "flows_refused", number(tp_fast_refused(d->fast)));
+	return o;
+}
+
+/* ---- allocations ---- */
+
+static uint64_t seconds_until(uint64_t deadline_ns, uint64_t now_ns)
+{
+	return deadline_ns > now_ns ? (deadline_ns - now_ns) / TP_NS_PER_SEC : 0;
+}
+
+static json_t *relayed_json(const struct tp_allocation_info *info, uint64_t now_ns)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < 2; i++) {
+		json_t *leg;
+
+		if (!info->leg[i].is_present)
+			continue;
+		leg = json_object();
+		json_object_set_new(leg, "local", address(&info->leg[i].local));
+		json_object_set_new(leg, "external", address(&info->leg[i].external));
+		json_object_set_new(leg, "expires_sec",
+				number(seconds_until(info->leg[i].deadline_ns, now_ns)));
+		json_array_append_new(list, leg);
+	}
+	return list;
+}
+
+static json_t *channels_json(const struct tp_allocation *alloc, uint64_t now_ns)
+{
+	const struct tp_turn_channel *ch = NULL;
+	json_t *list = json_array();
+	char text[8];
+
+	while ((ch = tp_allocation_next_channel(alloc, ch)) != NULL) {
+		json_t *o = json_object();
+
+		snprintf(text, sizeof(text), "0x%04x", ch->number);
+		json_object_set_new(o, "number", json_string(text));
+		json_object_set_new(o, "peer", address(&ch->peer));
+		json_object_set_new(o, "expires_sec",
+				number(seconds_until(ch->up_deadline_ns, now_ns)));
+		json_object_set_new(o, "fast", json_boolean(tp_fast_is_carried(ch)));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *allocation_json(
+		const struct tp_daemon *d, const struct tp_allocation *alloc, uint64_t now_ns)
+{
+	struct tp_allocation_info info;
+	json_t *o = json_object(), *name;
+
+	tp_allocation_info(d->turn, alloc, &info);
+	/* A username is whatever bytes the client chose to be known by. */
+	name = json_string(info.username);
+	json_object_set_new(o, "id", number(info.id));
+	json_object_set_new(o, "client", address(&info.tuple->client));
+	json_object_set_new(o, "server", address(&info.tuple->server));
+	json_object_set_new(o, "username", name != NULL ? name : json_string("(not UTF-8)"));
+	json_object_set_new(o, "age_sec", number((now_ns - info.created_ns) / TP_NS_PER_SEC));
+	json_object_set_new(o, "relayed", relayed_json(&info, now_ns));
+	json_object_set_new(o, "permissions", number(info.n_permissions));
+	json_object_set_new(o, "channels", channels_json(alloc, now_ns));
+	return o;
+}
+
+json_t *tp_report_allocations(const struct tp_daemon *d, uint64_t cursor)
+{
+	json_t *o = json_object(), *list = json_array();
+	const struct tp_allocation *alloc = NULL;
+	uint64_t now_ns = tp_clock_now_ns();
+
+	while (json_array_size(list) < PAGE &&
+			(alloc = tp_turn_next_allocation(d->turn, &cursor)) != NULL)
+		json_array_append_new(list, allocation_json(d, alloc, now_ns));
+	json_object_set_new(o, "allocations", list);
+	if (alloc != NULL)
+		json_object_set_new(o, "next", number(cursor));
+	return o;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_pause.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define HOUSEKEEPING_ROUNDS 1024
+/*
+ * An adaptive worker sleeps after this many empty rounds, some tens of microseconds: long enough
+ * to catch the next packet of a busy flow, short enough to leave a shared core to its softirq.
+ */
+#define SPIN_ROUNDS 64
+/* While asleep, look up now and then: completions and late transmissions need a kick. */
+#define SLEEP_MS 100
+#define SLEEP_PENDING_MS 1
+
+struct tp_worker {
+	struct tp_worker_conf conf;
+	struct tp_port *ports[TP_WORKER_MAX_PORTS];
+	struct tp_punt *punt;
+	int wake_fd;
+	bool is_started;
+	struct pollfd poll[TP_WORKER_MAX_PORTS + 1];
+	alignas(64) struct tp_pipe pipe;
+	struct tp_pipe_out out;
+	alignas(64) _Atomic bool is_stopping;
+	_Atomic uint32_t umem_free;
+};
+
+/* ---- the loop ---- */
+
+/* Send the frames of one egress port; what it refuses is lost, counted.  @return frames taken */
+static uint32_t send_to(struct tp_worker *w, struct tp_port *port, const struct tp_frame frames[],
+		uint32_t n)
+{
+	uint32_t sent = tp_port_tx(port, frames, n);
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < sent; i++)
+		bytes += frames[i].len;
+	tp_stat_add(&w->pipe.stats.tx_bytes, bytes);
+	if (sent < n)
+		tp_port_release(port, frames + sent, n - sent);
+	return sent;
+}
+
+static uint32_t forward(struct tp_worker *w, const struct tp_pipe_out *out)
+{
+	struct tp_frame frames[TP_BURST];
+	uint32_t i, p, n, sent = 0;
+
+	if (out->n_forward == 0)
+		return 0;
+	if (w->conf.n_ports == 1)
+		return send_to(w, w->ports[0], out->forward, out->n_forward);
+	for (p = 0; p < w->conf.n_ports; p++) {
+		for (i = 0, n = 0; i < out->n_forward; i++)
+			if (out->forward[i].port == w->ports[p]->index)
+				frames[n++] = out->forward[i];
+		sent += n == 0 ? 0 : send_to(w, w->ports[p], frames, n);
+	}
+	return sent;
+}
+
+static void burst(struct tp_worker *w, struct tp_port *port, const struct tp_frame frames[],
+		uint32_t n)
+{
+	struct tp_pipe_stats *stats = &w->pipe.stats;
+	struct tp_pipe_out *out = &w->out;
+	uint32_t sent, put;
+
+	tp_pipe_burst(&w->pipe, frames, n, tp_clock_coarse_ns(), out);
+	sent = forward(w, out);
+	put = tp_punt_put(w->punt, out->punt, out->n_punt);
+	tp_stat_add(&stats->verdict[TP_FORWARD], sent);
+	tp_stat_add(&stats->verdict[TP_DROP_TX_FULL], out->n_forward - sent);
+	tp_stat_add(&stats->verdict[TP_PUNT], put);
+	tp_stat_add(&stats->verdict[TP_DROP_PUNT_FULL], out->n_punt - put);
+	/* A punted frame was copied: its chunk is free again. */
+	tp_port_release(port, out->punt, out->n_punt);
+	tp_port_release(port, out->dead, out->n_dead);
+}
+
+/* One look at every port.  @return frames received */
+static uint32_t poll_ports(struct tp_worker *w)
+{
+	struct tp_frame frames[TP_BURST];
+	uint32_t p, n, total = 0;
+
+	for (p = 0; p < w->conf.n_ports; p++) {
+		n = tp_port_rx(w->ports[p], frames, TP_BURST);
+		if (n > 0)
+			burst(w, w->ports[p], frames, n);
+		total += n;
+	}
+	for (p = 0; p < w->conf.n_ports; p++)
+		tp_port_flush(w->ports[p]);
+	return total;
+}
+
+static void housekeeping(struct tp_worker *w)
+{
+	atomic_store_explicit(&w->umem_free,
+			w->conf.umem == NULL ? 0 : tp_umem_free_chunks(w->conf.umem),
+			memory_order_relaxed);
+}
+
+static void sleep_until_traffic(struct tp_worker *w, bool has_pending)
+{
+	housekeeping(w);
+	tp_grace_offline(w->conf.grace, w->conf.id);
+	poll(w->poll, w->conf.n_ports + 1, has_pending ? SLEEP_PENDING_MS : SLEEP_MS);
+	tp_grace_online(w->conf.grace, w->conf.id);
+}
+
+static int worker_main(void *arg)
+{
+	struct tp_worker *w = arg;
+	uint32_t idle_rounds = 0, rounds = 0;
+
+	tp_grace_reader_register(w->conf.grace, w->conf.id);
+	tp_grace_online(w->conf.grace, w->conf.id);
+	while (!atomic_load_explicit(&w->is_stopping, memory_order_relaxed)) {
+		idle_rounds = poll_ports(w) > 0 ? 0 : idle_rounds + 1;
+		tp_grace_quiescent(w->conf.grace, w->conf.id);
+		if (++rounds % HOUSEKEEPING_ROUNDS == 0)
+			housekeeping(w);
+		if (idle_rounds == 0)
+			continue;
+		if (w->conf.idle == TP_IDLE_ADAPTIVE && idle_rounds >= SPIN_ROUNDS) {
+			/* The first sleep after traffic is short: its frames may still be on their
+			 * way out. */
+			sleep_until_traffic(w, idle_rounds == SPIN_ROUNDS);
+			if (idle_rounds > SPIN_ROUNDS)
+				idle_rounds = SPIN_ROUNDS;
+		} else {
+			rte_pause();
+		}
+	}
+	tp_grace_offline(w->conf.grace, w->conf.id);
+	tp_grace_reader_unregister(w->conf.grace, w->conf.id);
+	return 0;
+}
+
+/* ---- set-up ---- */
+
+static void close_ports(const struct tp_worker_conf *conf)
+{
+	/* The first port owns the UMEM's registration: last to go. */
+	for (uint32_t i = conf->n_ports; i-- > 0;)
+		tp_port_close(conf->ports[i]);
+	tp_umem_free(conf->umem);
+}
+
+static void take_ports(struct tp_worker *w, const struct tp_worker_conf *conf)
+{
+	for (uint32_t i = 0; i < conf->n_ports; i++) {
+		struct tp_port *port = conf->ports[i];
+
+		assert(port->index < 64);
+		w->ports[i] = port;
+		w->pipe.egress_ports |= 1ull << port->index;
+		w->poll[i] = (struct pollfd){ .fd = tp_port_fd(port), .events = POLLIN };
+	}
+	w->poll[conf->n_ports] = (struct pollfd){ .fd = w->wake_fd, .events = POLLIN };
+	w->conf.ports = w->ports;
+}
+
+int tp_worker_new(const struct tp_worker_conf *conf, struct tp_worker **out)
+{
+	struct tp_worker *w = aligned_alloc(64, sizeof(*w));
+	char name[16];
+	int rc;
+
+	if (w == NULL) {
+		close_ports(conf);
+		return -ENOMEM;
+	}
+	*w = (struct tp_worker){ .conf = *conf, .wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
+	w->pipe.flows = conf->flows;
+	w->pipe.classify = conf->classify;
+	assert(conf->n_ports <= TP_WORKER_MAX_PORTS);
+	take_ports(w, conf);
+	snprintf(name, sizeof(name), "punt%u", conf->id);
+	rc = w->wake_fd < 0 ? -errno : tp_punt_new(name, conf->frame_bytes, &w->punt);
+	if (rc < 0) {
+		tp_worker_free(w);
+		return rc;
+	}
+	housekeeping(w);
+	*out = w;
+	return 0;
+}
+
+int tp_worker_start(struct tp_worker *w)
+{
+	int rc = rte_eal_remote_launch(worker_main, w, w->conf.id + 1);
+
+	w->is_started = rc == 0;
+	return rc;
+}
+
+void tp_worker_stop(struct tp_worker *w)
+{
+	const uint64_t one = 1;
+
+	if (!w->is_started)
+		return;
+	atomic_store(&w->is_stopping, true);
+	if (write(w->wake_fd, &one, sizeof(one)) < 0) {
+		/* It looks again within SLEEP_MS anyway. */
+	}
+	rte_eal_wait_lcore(w->conf.id + 1);
+	w->is_started = false;
+}
+
+void tp_worker_free(struct tp_worker *w)
+{
+	if (w == NULL)
+		return;
+	tp_worker_stop(w);
+	close_ports(&w->conf);
+	tp_punt_free(w->punt);
+	if (w->wake_fd >= 0)
+		close(w->wake_fd);
+	free(w);
+}
+
+/* ---- looking at it ---- */
+
+uint32_t tp_worker_cpu(const struct tp_worker *w)
+{
+	return w->conf.cpu;
+}
+
+enum tp_idle tp_worker_idle(const struct tp_worker *w)
+{
+	return w->conf.idle;
+}
+
+const struct tp_pipe_stats *tp_worker_stats(const struct tp_worker *w)
+{
+	return &w->pipe.stats;
+}
+
+struct tp_punt *tp_worker_punt(const struct tp_worker *w)
+{
+	return w->punt;
+}
+
+uint32_t tp_worker_ports(const struct tp_worker *w)
+{
+	return w->conf.n_ports;
+}
+
+const struct tp_port *tp_worker_port(const struct tp_worker *w, uint32_t i)
+{
+	return w->ports[i];
+}
+
+void tp_worker_umem(const struct tp_worker *w, struct tp_worker_umem *out)
+{
+	out->chunks = w->conf.umem == NULL ? 0 : tp_umem_chunks(w->conf.umem);
+	out->free = atomic_load_explicit(&w->umem_free, memory_order_relaxed);
+}
