@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: a fresh network for every test, and relays that must stop cleanly in it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+sys.dont_write_bytecode = True
+
+import lab as labs
+import relay as relays
+import turn
+
+
+def pytest_collection_modifyitems(items):
+    if os.geteuid() != 0:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="namespaces need root"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def swept():
+    if not os.path.exists(relays.DAEMON):
+        pytest.exit(f"{relays.DAEMON}: build it, or set TURNPIKE_BUILD", returncode=2)
+    if os.geteuid() == 0:
+        labs.sweep()
+
+
+@pytest.fixture
+def one():
+    """One segment: client, relay, peer."""
+    net = labs.OneNic()
+    yield net
+    net.close()
+
+
+@pytest.fixture
+def two():
+    """A relay between two interfaces."""
+    net = labs.TwoNics()
+    yield net
+    net.close()
+
+
+@pytest.fixture
+def multi():
+    """As `one`, the relay's interface with two queues."""
+    net = labs.OneNic(queues=2)
+    yield net
+    net.close()
+
+
+@pytest.fixture
+def make_relay(tmp_path):
+    """make_relay(net, mode="copy", change=None, args=()): a relay, not yet started."""
+    made = []
+
+    def make(net, *args, **kw):
+        made.append(relays.Relay(net, tmp_path, *args, **kw))
+        return made[-1]
+
+    yield make
+    errors = []
+    for relay in made:
+        try:
+            relay.stop()
+        except AssertionError as error:
+            errors.append(error)
+        print(f"--- turnpike said ---\n{relay.log}")
+    if errors:
+        raise errors[0]
+
+
+@pytest.fixture
+def start(make_relay):
+    """start(net, ...): a relay that is ready."""
+    return lambda *args, **kw: make_relay(*args, **kw).start()
+
+
+@pytest.fixture
+def open_client():
+    """open_client(net, family, server=None, port=3478, ...): a TURN client."""
+    made = []
+
+    def make(net, family, server=None, port=3478, role="client", **kw):
+        source = {"client": net.CLIENT, "peer": net.PEER}[role][family]
+        sock = net.udp(role, source)
+        made.append(sock)
+        return turn.Client(sock, (server or net.LISTEN[family], port), **kw)
+
+    yield make
+    for sock in made:
+        sock.close()
+
+
+@pytest.fixture(scope="session")
+def coturn():
+    """The directory of coturn's client tools."""
+    done = subprocess.run(
+        [relays.REPO / "app/fetch_coturn.sh", relays.REPO / "build-coturn"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def echo_peer(coturn):
+    """echo_peer(net): coturn's turnutils_peer on the peer's addresses, port 3480."""
+    made = []
+
+    def make(net):
+        for ip in net.PEER.values():
+            made.append(
+                net.popen(
+                    "peer",
+                    *(f"{coturn}/turnutils_peer", "-p", "3480", "-L", ip),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
+
+        def listening():
+            return len(net.exec("peer", "ss", "-Hlun", "sport = :3480").stdout.splitlines()) >= 2
+
+        relays.wait_for("turnutils_peer", listening)
+
+    yield make
+    for process in made:
+        process.terminate()
+        process.wait(5)

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Private networks for the tests: namespaces, veths, and sockets inside them.
+
+one NIC:   client --+                       two NICs:  client -- relay -- peer
+           relay  --+-- bridge (sw)                    (the far addresses of client and peer are
+           peer   --+                                   behind a gateway: static routes)
+
+Nothing of the host's own network is touched: both ends of every veth are born in a namespace.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import re
+import socket
+import subprocess
+
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+_serial = 0
+
+# Our namespaces: tpe<pid>n<serial>-<role>.  The pid tells whose they are.
+_NAME = re.compile(r"^tpe(\d+)n\d+-")
+
+
+def run(*cmd, check=True, timeout=60, **kw):
+    """Run a command; its output is in the exception when it fails."""
+    done = subprocess.run(cmd, capture_output=True, text=True, timeout=timeout, **kw)
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{' '.join(cmd)}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def _setns(fd):
+    if _libc.setns(fd, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+@contextlib.contextmanager
+def inside(name):
+    """This thread's new sockets belong to the namespace; they keep it afterwards."""
+    with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{name}") as there:
+        _setns(there.fileno())
+        try:
+            yield
+        finally:
+            _setns(home.fileno())
+
+
+def delete_namespace(name):
+    for pid in run("ip", "netns", "pids", name, check=False).stdout.split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), 9)
+    run("ip", "netns", "del", name, check=False)
+
+
+def is_alive(pid):
+    """A process that nobody reaped has no command line."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return bool(f.read(1))
+    except OSError:
+        return False
+
+
+def sweep():
+    """Remove what a killed run left behind; namespaces of living runs stay."""
+    for line in run("ip", "netns", "list").stdout.splitlines():
+        name = line.split()[0]
+        match = _NAME.match(name)
+        if match and not is_alive(match.group(1)):
+            delete_namespace(name)
+
+
+class Lab:
+    """A set of namespaces by role; close() removes them and what runs in them."""
+
+    def __init__(self, roles):
+        global _serial
+        _serial += 1
+        self.prefix = f"tpe{os.getpid()}n{_serial}-"
+        self.roles = roles
+        for role in roles:
+            run("ip", "netns", "add", self.ns(role))
+            self.ip(role, "link", "set", "lo", "up")
+            for key, value in (
+                ("ipv6/conf/default/accept_dad", 0),
+                ("ipv6/conf/all/accept_dad", 0),
+                ("ipv6/conf/default/router_solicitations", 0),
+                ("ipv4/conf/default/rp_filter", 0),
+                ("ipv4/conf/all/rp_filter", 0),
+                ("ipv4/icmp_ratelimit", 0),
+                ("ipv4/icmp_msgs_per_sec", 1000000),
+                ("ipv4/icmp_msgs_burst", 1000000),
+                ("ipv6/icmp/ratelimit", 0),
+            ):
+                self.sysctl(role, key, value)
+
+    def ns(self, role):
+        return self.prefix + role
+
+    def exec(self, role, *cmd, **kw):
+        return run("ip", "netns", "exec", self.ns(role), *cmd, **kw)
+
+    def popen(self, role, *cmd, **kw):
+        """`ip netns exec` execs: the process is the command itself."""
+        return subprocess.Popen(["ip", "netns", "exec", self.ns(role), *cmd], **kw)
+
+    def ip(self, role, *args):
+        return run("ip", "-n", self.ns(role), *args)
+
+    def sysctl(self, role, key, value):
+        # /proc/sys/net follows the reader's network namespace.
+        # Not every kernel has every key in every namespace.
+        with inside(self.ns(role)), contextlib.suppress(FileNotFoundError):
+            with open(f"/proc/sys/net/{key}", "w") as f:
+                f.write(str(value))
+
+    def veth(self, role_a, name_a, role_b, name_b, queues=1):
+        ends = ((role_a, name_a), (role_b, name_b))
+        args = ["numrxqueues", str(queues), "numtxqueues", str(queues)]
+        run(
+            *("ip", "link", "add", name_a, "netns", self.ns(role_a), *args, "type", "veth"),
+            *("peer", "name", name_b, "netns", self.ns(role_b), *args),
+        )
+        for role, name in ends:
+            # A checksum that no hardware will ever complete is wrong on an AF_XDP socket.
+            off = [word for f in ("tx", "tso", "gso", "gro", "sg") for word in (f, "off")]
+            self.exec(role, "ethtool", "-K", name, *off)
+            self.ip(role, "link", "set", name, "up")
+
+    def address(self, role, name, *prefixes):
+        for prefix in prefixes:
+            nodad = ["nodad"] if ":" in prefix else []
+            self.ip(role, "address", "add", prefix, "dev", name, *nodad)
+
+    def socket(self, role, family, kind, proto=0):
+        with inside(self.ns(role)):
+            return socket.socket(family, kind, proto)
+
+    def udp(self, role, ip, port=0):
+        """A bound UDP socket."""
+        sock = self.socket(role, socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        sock.bind((ip, port))
+        sock.settimeout(2)
+        return sock
+
+    def has_xdp(self, role, name):
+        link = json.loads(run("ip", "-n", self.ns(role), "-j", "-d", "link", "show", name).stdout)
+        return "xdp" in link[0]
+
+    def close(self):
+        for role in self.roles:
+            delete_namespace(self.ns(role))
+
+
+class OneNic(Lab):
+    """Client, relay and peer on one segment."""
+
+    CLIENT = {4: "10.91.0.2", 6: "fd91::2"}
+    PEER = {4: "10.91.0.3", 6: "fd91::3"}
+    LISTEN = {4: "10.91.0.1", 6: "fd91::1"}
+    LISTEN2 = {4: "10.91.0.11", 6: "fd91::11"}
+    RELAY = LISTEN
+    NIC = "relay0"
+    INTERFACES = (NIC,)
+
+    def __init__(self, queues=1):
+        super().__init__(("client", "relay", "peer", "sw"))
+        self.queues = queues
+        self.sysctl("sw", "ipv6/conf/default/disable_ipv6", 1)
+        self.ip("sw", "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+        self.ip("sw", "link", "set", "br0", "up")
+        for role, hosts in (("client", (2,)), ("relay", (1, 11)), ("peer", (3,))):
+            nic = role + "0"
+            # Only here: what left by queue 1 of a first veth leaves the bridge by queue 0.
+            self.veth(role, nic, "sw", role, queues if role == "relay" else 1)
+            self.ip("sw", "link", "set", role, "master", "br0")
+            self.address(role, nic, *(f"10.91.0.{n}/24" for n in hosts))
+            self.address(role, nic, *(f"fd91::{n}/64" for n in hosts))
+
+
+class TwoNics(Lab):
+    """Clients behind one interface, peers behind the other, both behind a gateway."""
+
+    CLIENT = {4: "10.94.1.2", 6: "fd94:1::2"}
+    PEER = {4: "10.94.2.3", 6: "fd94:2::3"}
+    LISTEN = {4: "10.92.1.1", 6: "fd92:1::1"}
+    RELAY = {4: "10.92.2.1", 6: "fd92:2::1"}
+    INTERFACES = ("front0", "back0")
+
+    def __init__(self):
+        super().__init__(("client", "relay", "peer"))
+        for role, nic, net, host in (("client", "front0", 1, 2), ("peer", "back0", 2, 3)):
+            self.veth(role, role + "0", "relay", nic)
+            self.address("relay", nic, f"10.92.{net}.1/24", f"fd92:{net}::1/64")
+            self.address(role, role + "0", f"10.92.{net}.{host}/24", f"fd92:{net}::{host}/64")
+            # The address that talks is not on the link: the next hop is a gateway.
+            self.address(role, "lo", f"10.94.{net}.{host}/32", f"fd94:{net}::{host}/128")
+            self.ip(role, "route", "add", "10.92.0.0/16", "via", f"10.92.{net}.1")
+            self.ip(role, "route", "add", "fd92::/16", "via", f"fd92:{net}::1")
+            self.ip("relay", "route", "add", f"10.94.{net}.0/24", "via", f"10.92.{net}.{host}")
+            self.ip("relay", "route", "add", f"fd94:{net}::/64", "via", f"fd92:{net}::{host}")

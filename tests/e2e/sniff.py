@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames as they arrive at an interface, and whether their checksums are true."""
+
+import logging
+import socket
+
+logging.getLogger("scapy").setLevel(logging.ERROR)
+
+from scapy.layers.inet import IP, UDP, Ether
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
+
+ETH_P_ALL = 0x0003
+PACKET_OUTGOING = 4
+
+
+class Sniffer:
+    """Collects from its making on; frames() gives what has come in, oldest first."""
+
+    def __init__(self, net, role, interface):
+        self.sock = net.socket(role, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.sock.bind((interface, ETH_P_ALL))
+        self.sock.setblocking(False)
+
+    def frames(self):
+        while True:
+            try:
+                data, address = self.sock.recvfrom(65536)
+            except BlockingIOError:
+                return
+            if address[2] != PACKET_OUTGOING:
+                yield Ether(data)
+
+    def udp(self, src=None, dport=None):
+        """IP packets in order that hold a whole UDP datagram, as asked for."""
+        found = []
+        for frame in self.frames():
+            ip = frame.getlayer(IP) or frame.getlayer(IPv6)
+            if ip is None or UDP not in ip or is_fragment(ip):
+                continue
+            if src in (None, ip.src) and dport in (None, ip[UDP].dport):
+                found.append(ip)
+        return found
+
+    def close(self):
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def is_fragment(ip):
+    if ip.version == 4:
+        return ip.flags.MF or ip.frag != 0
+    return IPv6ExtHdrFragment in ip
+
+
+def check_checksums(ip):
+    """Recompute from nothing: IPv4 header and UDP, the latter not absent."""
+    fresh = ip.copy()
+    if ip.version == 4:
+        del fresh.chksum
+    del fresh[UDP].chksum
+    fresh = type(ip)(bytes(fresh))
+    if ip.version == 4:
+        assert ip.chksum == fresh.chksum, f"IPv4 header checksum of {ip.summary()}"
+    assert ip[UDP].chksum == fresh[UDP].chksum, f"UDP checksum of {ip.summary()}"
+
+
+def traffic_class(ip):
+    return ip.tos if ip.version == 4 else ip.tc
+
+
+def hops_left(ip):
+    return ip.ttl if ip.version == 4 else ip.hlim
