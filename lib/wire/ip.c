@@ -69,17 +69,15 @@ static enum tp_verdict check_ipv6(const uint8_t *l3, uint32_t len, uint32_t *l4_
 	return TP_FORWARD;
 }
 
-enum tp_verdict tp_ip_parse_udp(const uint8_t *frame, uint32_t len, struct tp_udp_view *out)
+/* An untagged frame, len >= TP_ETH_LEN. */
+static inline enum tp_verdict parse_untagged(
+		const uint8_t *frame, uint32_t len, uint16_t ethertype, struct tp_udp_view *out)
 {
 	const struct tp_udp_hdr *udp;
 	uint32_t l4_len, udp_len;
-	uint16_t ethertype;
 	enum tp_verdict v;
 	uint8_t l4;
 
-	if (len < TP_ETH_LEN)
-		return TP_DROP_SHORT;
-	ethertype = tp_be16_get(frame + ETHERTYPE_AT);
 	if (ethertype == TP_ETHERTYPE_IPV4) {
 		v = check_ipv4(frame + TP_ETH_LEN, len - TP_ETH_LEN, &l4_len);
 		l4 = TP_ETH_LEN + TP_IPV4_LEN;
@@ -107,6 +105,36 @@ enum tp_verdict tp_ip_parse_udp(const uint8_t *frame, uint32_t len, struct tp_ud
 	return TP_FORWARD;
 }
 
+/* Without its first four bytes a tagged frame has everything where an untagged one has it. */
+static __attribute__((noinline)) enum tp_verdict parse_tagged(
+		const uint8_t *frame, uint32_t len, struct tp_udp_view *out)
+{
+	enum tp_verdict v;
+
+	if (len < TP_ETH_LEN_MAX)
+		return TP_DROP_SHORT;
+	frame += TP_VLAN_TAG_LEN;
+	v = parse_untagged(frame, len - TP_VLAN_TAG_LEN, tp_be16_get(frame + ETHERTYPE_AT), out);
+	if (v != TP_FORWARD)
+		return v;
+	out->l3 += TP_VLAN_TAG_LEN;
+	out->l4 += TP_VLAN_TAG_LEN;
+	out->payload += TP_VLAN_TAG_LEN;
+	return TP_FORWARD;
+}
+
+enum tp_verdict tp_ip_parse_udp(const uint8_t *frame, uint32_t len, struct tp_udp_view *out)
+{
+	uint16_t ethertype;
+
+	if (len < TP_ETH_LEN)
+		return TP_DROP_SHORT;
+	ethertype = tp_be16_get(frame + ETHERTYPE_AT);
+	if (ethertype == TP_ETHERTYPE_VLAN)
+		return parse_tagged(frame, len, out);
+	return parse_untagged(frame, len, ethertype, out);
+}
+
 void tp_ip_view_addrs(const uint8_t *frame, const struct tp_udp_view *view, struct tp_addr *src,
 		struct tp_addr *dst, struct tp_ip_meta *meta)
 {
@@ -115,6 +143,7 @@ void tp_ip_view_addrs(const uint8_t *frame, const struct tp_udp_view *view, stru
 	const struct tp_udp_hdr *udp = udp_at(frame + view->l4);
 	uint16_t src_port = ntohs(udp->src_port_be), dst_port = ntohs(udp->dst_port_be);
 
+	meta->is_ours = false;
 	if (view->family == TP_IPV4) {
 		*src = tp_addr_v4(ip4->src, src_port);
 		*dst = tp_addr_v4(ip4->dst, dst_port);

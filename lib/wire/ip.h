@@ -2,9 +2,10 @@
 /*
  * ip - Ethernet, IPv4, IPv6 and UDP headers: parsed once at the edge, and built.
  *
- * The parser accepts what the fast path can carry: untagged Ethernet, IPv4 without options and
- * not a fragment, IPv6 without extension headers, UDP.  All lengths are checked here, once:
- * header in frame, IP length <= frame, UDP length <= IP payload; Ethernet padding is ignored.
+ * The parser accepts what the fast path can carry: Ethernet with at most one 802.1Q tag, whatever
+ * its VLAN; IPv4 without options and not a fragment, IPv6 without extension headers; UDP.  All
+ * lengths are checked here, once: header in frame, IP length <= frame, UDP length <= IP payload;
+ * Ethernet padding is ignored.
  *
  * Threads: pure functions.  Memory: the caller's; a view borrows the frame.
  */
@@ -17,7 +18,10 @@
 #include "base/addr.h"
 #include "base/verdict.h"
 
+#define TP_ETHERTYPE_LEN 2
 #define TP_ETH_LEN 14
+#define TP_VLAN_TAG_LEN 4
+#define TP_ETH_LEN_MAX (TP_ETH_LEN + TP_VLAN_TAG_LEN)
 #define TP_IPV4_LEN 20
 #define TP_IPV6_LEN 40
 #define TP_UDP_LEN 8
@@ -25,6 +29,7 @@
 
 #define TP_ETHERTYPE_IPV4 0x0800
 #define TP_ETHERTYPE_IPV6 0x86dd
+#define TP_ETHERTYPE_VLAN 0x8100 /* 802.1Q customer tag; 802.1ad's 0x88a8 is not for us */
 
 #define TP_IPV4_DF 0x4000
 #define TP_IPV4_MF 0x2000
@@ -69,14 +74,15 @@ struct tp_ip_meta {
 	uint8_t ttl;    /* TTL or hop limit as received; to send: as it leaves */
 	uint8_t tclass; /* TOS or Traffic Class, all eight bits */
 	bool is_df;     /* IPv4 only */
+	bool is_ours;   /* to send: made here, not derived from a packet received */
 };
 
 /* A UDP datagram inside an Ethernet frame; offsets from the frame's first byte. */
 struct tp_udp_view {
-	uint8_t family;       /* enum tp_family */
-	uint8_t l3;           /* offset of the IP header: TP_ETH_LEN */
-	uint8_t l4;           /* offset of the UDP header */
-	uint8_t payload;      /* offset of the UDP payload */
+	uint8_t family;  /* enum tp_family */
+	uint8_t l3;      /* offset of the IP header: TP_ETH_LEN, or TP_ETH_LEN_MAX when tagged */
+	uint8_t l4;      /* offset of the UDP header */
+	uint8_t payload; /* offset of the UDP payload */
 	uint16_t payload_len; /* from the UDP length, bytes */
 };
 
@@ -84,8 +90,8 @@ struct tp_udp_view {
  * Parse and check a frame.
  *
  * @return TP_FORWARD and *out; or TP_DROP_SHORT, TP_DROP_NOT_UDP (also: fragment, options,
- *         extension header, VLAN tag), TP_DROP_IP_LENGTH, TP_DROP_IP_CSUM, TP_DROP_UDP_LENGTH,
- *         TP_DROP_ZERO_CSUM
+ *         extension header, a second VLAN tag), TP_DROP_IP_LENGTH, TP_DROP_IP_CSUM,
+ * TP_DROP_UDP_LENGTH, TP_DROP_ZERO_CSUM
  */
 enum tp_verdict tp_ip_parse_udp(const uint8_t *frame, uint32_t len, struct tp_udp_view *out);
 

@@ -86,6 +86,7 @@ enum tp_stun_err {
 	X(RESERVATION_TOKEN, 0x0022)         \
 	X(ADDITIONAL_ADDRESS_FAMILY, 0x8000) \
 	X(ADDRESS_ERROR_CODE, 0x8001)        \
+	X(ICMP, 0x8004)                      \
 	X(SOFTWARE, 0x8022)                  \
 	X(FINGERPRINT, 0x8028)
 

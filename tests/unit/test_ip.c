@@ -52,6 +52,17 @@ static uint32_t make_frame(uint8_t frame[FRAME_MAX], enum tp_family family)
 	return (uint32_t)(TP_ETH_LEN + n + PAYLOAD_LEN);
 }
 
+/* Put an 802.1Q tag of VLAN 100 into a frame.  @return its new length */
+static uint32_t tag_frame(uint8_t frame[FRAME_MAX], uint32_t len)
+{
+	if (len < TP_ETH_LEN || len > FRAME_MAX - 4)
+		abort();
+	memmove(frame + ETHERTYPE + 4, frame + ETHERTYPE, len - ETHERTYPE);
+	tp_be16_put(frame + ETHERTYPE, 0x8100);
+	tp_be16_put(frame + ETHERTYPE + 2, 0xe064);
+	return len + 4;
+}
+
 /* Parse an exact-size copy: one byte of over-read is an ASan report. */
 static enum tp_verdict parse(const uint8_t *frame, uint32_t len, struct tp_udp_view *view)
 {
@@ -90,7 +101,43 @@ static void good_frames(void **state)
 	assert_int_equal(view.payload_len, PAYLOAD_LEN);
 }
 
-/* A good frame with sixteen bits changed. */
+static void one_vlan_tag(void **state)
+{
+	static const enum tp_family families[] = { TP_IPV4, TP_IPV6 };
+	struct tp_udp_view plain, view;
+	struct tp_addr src[2], dst[2];
+	struct tp_ip_meta meta[2];
+	uint8_t frame[FRAME_MAX];
+	uint32_t len;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(families); i++) {
+		len = make_frame(frame, families[i]);
+		assert_int_equal(parse(frame, len, &plain), TP_FORWARD);
+		tp_ip_view_addrs(frame, &plain, &src[0], &dst[0], &meta[0]);
+		len = tag_frame(frame, len);
+		assert_int_equal(parse(frame, len, &view), TP_FORWARD);
+		assert_int_equal(view.family, families[i]);
+		assert_int_equal(view.l3, 18);
+		assert_int_equal(view.l4, plain.l4 + 4);
+		assert_int_equal(view.payload, plain.payload + 4);
+		assert_int_equal(view.payload_len, PAYLOAD_LEN);
+		assert_memory_equal(frame + view.payload, PAYLOAD, PAYLOAD_LEN);
+		tp_ip_view_addrs(frame, &view, &src[1], &dst[1], &meta[1]);
+		assert_true(tp_addr_equal(&src[0], &src[1]) && tp_addr_equal(&dst[0], &dst[1]));
+		assert_int_equal(meta[0].ttl, meta[1].ttl);
+		assert_true(tp_ip_view_csum_ok(frame, &view));
+
+		tp_be16_put(frame + ETHERTYPE, 0x88a8); /* a provider's */
+		assert_int_equal(parse(frame, len, &view), TP_DROP_NOT_UDP);
+		tp_be16_put(frame + ETHERTYPE, 0x8100);
+		len = tag_frame(frame, len);
+		assert_int_equal(parse(frame, len, &view), TP_DROP_NOT_UDP);
+	}
+}
+
+/* A good frame with sixteen bits changed; and the same behind a VLAN tag. */
 static void changed_frames(void **state)
 {
 	static const struct {
@@ -101,7 +148,7 @@ static void changed_frames(void **state)
 		enum tp_verdict want;
 	} cases[] = {
 		{ "ARP", TP_IPV4, ETHERTYPE, 0x0806, TP_DROP_NOT_UDP },
-		{ "VLAN tag", TP_IPV4, ETHERTYPE, 0x8100, TP_DROP_NOT_UDP },
+		{ "no VLAN tag behind its ethertype", TP_IPV4, ETHERTYPE, 0x8100, TP_DROP_NOT_UDP },
 		{ "IPv6 said, IPv4 inside", TP_IPV4, ETHERTYPE, 0x86dd, TP_DROP_SHORT },
 		{ "IPv4 said, IPv6 inside", TP_IPV6, ETHERTYPE, 0x0800, TP_DROP_NOT_UDP },
 
@@ -157,6 +204,10 @@ static void changed_frames(void **state)
 		got = parse(frame, len, &view);
 		if (got != cases[i].want)
 			fail_msg("%s: got %s", cases[i].what, tp_verdict_name(got));
+		len = tag_frame(frame, len);
+		got = parse(frame, len, &view);
+		if (got != cases[i].want)
+			fail_msg("%s, tagged: got %s", cases[i].what, tp_verdict_name(got));
 	}
 }
 
@@ -182,6 +233,12 @@ static void cut_frames(void **state)
 			want = len < cases[i].headers ? TP_DROP_SHORT : TP_DROP_IP_LENGTH;
 			if (parse(frame, len, &view) != want)
 				fail_msg("IPv%d cut to %u bytes", cases[i].family, len);
+		}
+		full = tag_frame(frame, full);
+		for (len = 0; len < full; len++) {
+			want = len < cases[i].headers + 4 ? TP_DROP_SHORT : TP_DROP_IP_LENGTH;
+			if (parse(frame, len, &view) != want)
+				fail_msg("IPv%d, tagged, cut to %u bytes", cases[i].family, len);
 		}
 	}
 }
@@ -367,6 +424,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_frames),
+		cmocka_unit_test(one_vlan_tag),
 		cmocka_unit_test(changed_frames),
 		cmocka_unit_test(cut_frames),
 		cmocka_unit_test(ethernet_padding_is_ignored),
