@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * steer - XDP: TURN channel traffic to the AF_XDP socket of its queue, all else to the kernel.
+ * steer - XDP: TURN's application data to the AF_XDP socket of its queue, all else to the kernel.
  *
  * Decides as little as it can and changes nothing: no byte of a packet is written, no packet is
  * dropped, and where no socket is bound the redirect falls back to XDP_PASS.  User space
@@ -31,28 +31,61 @@ struct {
 	__type(value, __u32);
 } xsks SEC(".maps");
 
+/* One for each interface, as the program is. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TP_BPF_ACCEPT_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} accept SEC(".maps");
+
 struct cursor {
 	void *at;
 	void *end;
 };
 
-/* What the IP header says. */
+/* 802.1Q, behind the MACs: the tag, and then the ethertype. */
+struct vlan_tag {
+	__be16 control; /* priority 3 bits, drop eligible 1, VLAN 12 */
+	__be16 ethertype;
+};
+
+#define VLAN_ID_BITS 0x0fff
+
+/* What the headers say. */
 struct target {
 	__u32 ip[4];
 	__u32 payload_bytes;
+	__u32 vlan; /* 0: no tag, or one that only has a priority */
 	__u8 is_v6;
 };
 
-/* Step over the Ethernet and IP headers of plain UDP. */
-static __always_inline int parse_to_udp(struct cursor *c, struct target *to)
+/* Step over the Ethernet header and at most one VLAN tag.  @return the ethertype, 0: cut short */
+static __always_inline __be16 parse_ethernet(struct cursor *c, struct target *to)
 {
 	const struct ethhdr *eth = c->at;
+	const struct vlan_tag *tag;
 
 	if ((void *)(eth + 1) > c->end)
-		return -1;
+		return 0;
 	c->at += sizeof(*eth);
+	if (eth->h_proto != bpf_htons(ETH_P_8021Q))
+		return eth->h_proto;
+	tag = c->at;
+	if ((void *)(tag + 1) > c->end)
+		return 0;
+	c->at += sizeof(*tag);
+	to->vlan = bpf_ntohs(tag->control) & VLAN_ID_BITS;
+	return tag->ethertype;
+}
 
-	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+/* Step over the link-layer and IP headers of plain UDP. */
+static __always_inline int parse_to_udp(struct cursor *c, struct target *to)
+{
+	__be16 ethertype = parse_ethernet(c, to);
+
+	if (ethertype == bpf_htons(ETH_P_IP)) {
 		const struct iphdr *ip = c->at;
 
 		if ((void *)(ip + 1) > c->end)
@@ -66,7 +99,7 @@ static __always_inline int parse_to_udp(struct cursor *c, struct target *to)
 		c->at += sizeof(*ip);
 		return 0;
 	}
-	if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+	if (ethertype == bpf_htons(ETH_P_IPV6)) {
 		const struct ipv6hdr *ip6 = c->at;
 
 		if ((void *)(ip6 + 1) > c->end)
@@ -80,6 +113,25 @@ static __always_inline int parse_to_udp(struct cursor *c, struct target *to)
 		return 0;
 	}
 	return -1;
+}
+
+/*
+ * Words are looked up, not indexed: without CAP_PERFMON the verifier forbids to add to a pointer
+ * what is a constant on one path and a variable on another.
+ */
+static __always_inline int has_accept_bit(__u32 word, __u32 bit)
+{
+	const __u64 *bits = bpf_map_lookup_elem(&accept, &word);
+
+	return bits && (*bits >> (bit & 63) & 1);
+}
+
+/* Is the address still one of this host's, and the VLAN one of this interface's? */
+static __always_inline int is_accepted(__u32 addr, __u32 vlan)
+{
+	if (vlan != 0 && !has_accept_bit(vlan >> 6, vlan))
+		return 0;
+	return has_accept_bit(TP_BPF_ACCEPT_ADDRS, addr);
 }
 
 static __always_inline int is_listener(__u32 addr, __u16 port_be)
@@ -96,11 +148,11 @@ static __always_inline int is_listener(__u32 addr, __u16 port_be)
 }
 
 /*
- * RFC 8656 section 12: the first byte tells ChannelData from STUN.  That the frame is as long as
- * its lengths say is left to user space: without CAP_PERFMON the verifier forbids to add a length
- * to a packet pointer.
+ * RFC 8656 section 12: the first byte tells ChannelData from STUN, of which the Send indication
+ * alone carries data (0x0016, section 17).  That the frame is as long as its lengths say is left to
+ * user space: without CAP_PERFMON the verifier forbids to add a length to a packet pointer.
  */
-static __always_inline int is_channel_data(const struct udphdr *udp, void *end, __u32 ip_payload)
+static __always_inline int is_client_data(const struct udphdr *udp, void *end, __u32 ip_payload)
 {
 	const __u8 *payload = (const void *)(udp + 1);
 	__u32 udp_bytes = bpf_ntohs(udp->len);
@@ -109,6 +161,9 @@ static __always_inline int is_channel_data(const struct udphdr *udp, void *end, 
 		return 0;
 	if (udp_bytes < sizeof(*udp) + 1 || udp_bytes > ip_payload)
 		return 0;
+	if (payload[0] == 0)
+		return (void *)(payload + 2) <= end && udp_bytes >= sizeof(*udp) + 2 &&
+				payload[1] == 0x16;
 	return payload[0] >= 0x40 && payload[0] <= conf.channel_first_byte_max;
 }
 
@@ -128,9 +183,9 @@ int tp_steer(struct xdp_md *ctx)
 		return XDP_PASS;
 
 	addr = find_addr(to.ip, to.is_v6);
-	if (addr >= TP_BPF_MAX_ADDRS)
+	if (addr >= TP_BPF_MAX_ADDRS || !is_accepted(addr, to.vlan))
 		return XDP_PASS;
-	if (is_listener(addr, udp->dest) && is_channel_data(udp, c.end, to.payload_bytes))
+	if (is_listener(addr, udp->dest) && is_client_data(udp, c.end, to.payload_bytes))
 		goto redirect;
 
 	relay = find_ports(addr);

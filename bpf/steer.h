@@ -36,6 +36,19 @@ struct tp_bpf_ports {
 	__u64 fast[1024];      /* XDP redirects the port to a worker */
 };
 
+/*
+ * What the kernel would accept on one interface just now; the control plane follows it.  XDP comes
+ * before the kernel's own checks, so without it packets would be taken that are not for this host.
+ */
+struct tp_bpf_accept {
+	__u64 vlans[64]; /* bit (id & 63) of word (id >> 6): there is such a VLAN; id 0 is not asked
+			  */
+	__u64 addrs;     /* bit i: conf.addr[i] is an address of this host */
+};
+
+#define TP_BPF_ACCEPT_WORDS 65 /* the map's entries are the words: BPF sees one at a time */
+#define TP_BPF_ACCEPT_ADDRS 64
+
 /* .rodata of both programs, set before load. */
 struct tp_bpf_conf {
 	__u32 n_addrs;

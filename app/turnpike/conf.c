@@ -15,6 +15,8 @@ static int build(struct tp_conf_file *file, const struct tp_conf_raw *raw, struc
 	conf->max_allocations = raw->limits.allocations;
 	conf->max_channels = raw->limits.channels;
 	conf->legacy_channels = raw->legacy_channels;
+	conf->dscp = (enum tp_dscp)raw->dscp;
+	conf->lowest_ipv6_mtu = raw->lowest_ipv6_mtu;
 	conf->control_cpu = raw->control.cpu;
 	conf->control_socket = strdup(raw->control.socket);
 	if (conf->control_socket == NULL)

@@ -26,6 +26,12 @@ enum tp_idle {
 	TP_IDLE_ADAPTIVE, /* spins a little, then sleeps until traffic comes */
 };
 
+/* What becomes of the DSCP of relayed packets. */
+enum tp_dscp {
+	TP_DSCP_COPY,
+	TP_DSCP_CLEAR,
+};
+
 struct tp_conf_interface {
 	char name[IF_NAMESIZE];
 	enum tp_xdp_mode mode; /* as asked */
@@ -61,6 +67,8 @@ struct tp_conf {
 	uint32_t max_allocations;
 	uint32_t max_channels;
 	bool legacy_channels;
+	enum tp_dscp dscp;
+	uint16_t lowest_ipv6_mtu; /* bytes */
 	struct tp_conf_interface *interfaces;
 	uint32_t n_interfaces;
 	struct tp_conf_core *cores;

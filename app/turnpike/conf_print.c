@@ -175,6 +175,8 @@ void tp_conf_print(const struct tp_conf *conf, FILE *out)
 	fprintf(out, "limits: { allocations: %u, channels: %u }\n", conf->max_allocations,
 			conf->max_channels);
 	fprintf(out, "legacy_channels: %s\n", conf->legacy_channels ? "true" : "false");
+	fprintf(out, "dscp: %s\n", tp_conf_enum_name(tp_conf_dscp_names, conf->dscp));
+	fprintf(out, "lowest_ipv6_mtu: %u\n", conf->lowest_ipv6_mtu);
 	print_interfaces(out, conf);
 	print_cores(out, conf);
 	print_control(out, conf);

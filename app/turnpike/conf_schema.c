@@ -34,6 +34,12 @@ const cyaml_strval_t tp_conf_idle_names[] = {
 	{ NULL, 0 },
 };
 
+const cyaml_strval_t tp_conf_dscp_names[] = {
+	{ "copy", TP_DSCP_COPY },
+	{ "clear", TP_DSCP_CLEAR },
+	{ NULL, 0 },
+};
+
 static const cyaml_strval_t driver_names[] = {
 	{ "afxdp", 0 },
 	{ NULL, 0 },
@@ -239,7 +245,8 @@ static const struct tp_conf_option limits_rows[] = {
 		AT(struct tp_conf_raw_limits, channels),
 		.min = 1, .max = 4000000, .def = "65536",
 		.unit = "channels",
-		.help = "Of all allocations together.  One more is answered 508.  A call needs one or two.",
+		.help = "Of all allocations together.  One more is answered 508.  A call needs one or two.  "
+			"As many permissions may be used by workers, for data without a channel.",
 	},
 	{ .key = NULL },
 };
@@ -389,6 +396,22 @@ static const struct tp_conf_option root_rows[] = {
 		AT(struct tp_conf_raw, legacy_channels), .def = "false",
 		.help = "Accept channel numbers up to 0x7FFF as RFC 5766 had them; RFC 8656 ends at 0x4FFF.  Only "
 			"for old clients.",
+	},
+	{
+		.key = "dscp", .type = TP_CONF_ENUM,
+		AT(struct tp_conf_raw, dscp),
+		.names = tp_conf_dscp_names, .def = "copy",
+		.help = "copy: what is relayed keeps the DSCP that it came with.  clear: it leaves as Best Effort, "
+			"where the networks on both sides mean different things by it.  ECN is copied always.",
+	},
+	{
+		.key = "lowest_ipv6_mtu", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw, lowest_ipv6_mtu),
+		.min = 1280, .max = 9000, .def = "1280",
+		.unit = "bytes",
+		.help = "The smallest MTU of the IPv6 networks behind this host, if it is known to be more than 1280. "
+			"What came over IPv4 and may be fragmented (DF=0) leaves over IPv6 in fragments of at most "
+			"this, since no router on the way could fragment it (RFC 7915, lowest-ipv6-mtu).",
 	},
 	{
 		.key = "interfaces", .type = TP_CONF_LIST,

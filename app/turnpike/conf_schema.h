@@ -49,7 +49,7 @@ struct tp_conf_option {
 /** The row of the whole file. */
 extern const struct tp_conf_option tp_conf_root;
 
-extern const cyaml_strval_t tp_conf_mode_names[], tp_conf_idle_names[];
+extern const cyaml_strval_t tp_conf_mode_names[], tp_conf_idle_names[], tp_conf_dscp_names[];
 
 /** @return the name of a value that is in the table */
 const char *tp_conf_enum_name(const cyaml_strval_t *names, int64_t value);
@@ -131,6 +131,8 @@ struct tp_conf_raw {
 	struct tp_conf_raw_peers peers;
 	struct tp_conf_raw_limits limits;
 	bool legacy_channels;
+	int dscp; /* enum tp_dscp */
+	uint16_t lowest_ipv6_mtu;
 	struct tp_conf_raw_interface *interfaces;
 	uint32_t n_interfaces;
 	struct tp_conf_raw_core *cores;

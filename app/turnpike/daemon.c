@@ -20,8 +20,6 @@
 #define TICK_NS TP_NS_PER_SEC
 #define RESOLVE_SLICE_NS (10 * TP_NS_PER_MS)
 #define PUNTS_PER_ROUND 256
-#define MTU_CACHE_NS (5 * TP_NS_PER_SEC)
-#define MTU_UNKNOWN 1280 /* what every path carries */
 
 /* One worker's punt ring in the loop. */
 struct punt_source {
@@ -67,6 +65,13 @@ static int on_send_peer(void *ctx, const struct tp_addr *relay_local, const stru
 	return tp_kernel_path_send_peer(d->kernel_path, relay_local, peer, packet);
 }
 
+static uint16_t path_mtu(void *ctx, const struct tp_addr *src, const struct tp_addr *dst)
+{
+	struct tp_daemon *d = ctx;
+
+	return tp_path_mtu_find(&d->path_mtu, src, dst, d->now.mono_ns);
+}
+
 static void on_port_opened(void *ctx, uint32_t relay, uint16_t port)
 {
 	struct tp_daemon *d = ctx;
@@ -93,6 +98,20 @@ static void on_channel_cleared(void *ctx, struct tp_turn_channel *channel)
 	struct tp_daemon *d = ctx;
 
 	tp_fast_channel_cleared(d->fast, channel);
+}
+
+static void on_permission_used(void *ctx, struct tp_turn_permission *permission)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_fast_permission_used(d->fast, permission);
+}
+
+static void on_permission_cleared(void *ctx, struct tp_turn_permission *permission)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_fast_permission_cleared(d->fast, permission);
 }
 
 static void log_allocation(
@@ -130,10 +149,13 @@ static const struct tp_turn_ops turn_ops = {
 	.random = on_random,
 	.send_client = on_send_client,
 	.send_peer = on_send_peer,
+	.path_mtu = path_mtu,
 	.port_opened = on_port_opened,
 	.port_closed = on_port_closed,
 	.channel_set = on_channel_set,
 	.channel_cleared = on_channel_cleared,
+	.permission_used = on_permission_used,
+	.permission_cleared = on_permission_cleared,
 	.allocated = on_allocated,
 	.ended = on_ended,
 };
@@ -156,32 +178,30 @@ static enum tp_slow_verdict from_peer(void *ctx, const struct tp_addr *relay_loc
 	return tp_turn_from_peer(d->turn, &d->now, relay_local, peer, packet);
 }
 
-static uint16_t ask_mtu(struct tp_daemon *d, const struct tp_addr *src, const struct tp_addr *dst)
+static void resolve_at(struct tp_daemon *d, uint64_t at_ns)
 {
-	struct tp_nl_route route;
-	struct tp_nl_link link;
-	uint32_t mtu;
-
-	if (tp_nl_get_route(d->nl, src, dst, &route) < 0 ||
-			tp_nl_get_link(d->nl, route.ifindex, &link) < 0)
-		return MTU_UNKNOWN;
-	mtu = route.mtu != 0 && route.mtu < link.mtu ? route.mtu : link.mtu;
-	return mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)mtu;
+	if (at_ns < d->tick_ns)
+		d->tick_ns = at_ns;
 }
 
-/* Routes are asked for once in a while, not for every large datagram. */
-static uint16_t find_mtu(void *ctx, const struct tp_addr *src, const struct tp_addr *dst)
+/* Much at once is done in slices, so that the loop goes on. */
+static void resolve(struct tp_daemon *d)
+{
+	if (tp_resolver_tick(d->resolver, d->now.mono_ns))
+		resolve_at(d, d->now.mono_ns + RESOLVE_SLICE_NS);
+}
+
+static enum tp_slow_verdict from_icmp(void *ctx, const struct tp_icmp_error *error)
 {
 	struct tp_daemon *d = ctx;
-	struct tp_addr to = tp_addr_ip_only(dst), from = tp_addr_ip_only(src);
-	unsigned h = to.ip[3] * 31u + to.ip[2] * 7u + to.ip[15] * 31u + to.ip[14] * 7u + from.ip[3];
-	struct tp_mtu_entry *e = &d->mtu[h % TP_MTU_CACHE];
 
-	if (e->until_ns <= d->now.mono_ns || !tp_addr_equal(&e->dst, &to) ||
-			!tp_addr_equal(&e->src, &from))
-		*e = (struct tp_mtu_entry){ from, to, d->now.mono_ns + MTU_CACHE_NS,
-			ask_mtu(d, &from, &to) };
-	return e->mtu;
+	/* The kernel takes note at the same time, for our own leg and for the client's. */
+	if (tp_icmp_is_too_big(error)) {
+		tp_path_mtu_doubt(&d->path_mtu, &error->src, &error->dst, d->now.mono_ns);
+		if (d->resolver != NULL && tp_resolver_doubt(d->resolver, &error->src, &error->dst))
+			resolve_at(d, d->now.mono_ns + RESOLVE_SLICE_NS);
+	}
+	return tp_turn_from_icmp(d->turn, &d->now, error);
 }
 
 static void take_punted(void *ctx, const uint8_t *frame, uint32_t len)
@@ -203,11 +223,17 @@ static void punt_ready(struct tp_source *source, uint32_t events)
 		tp_debug("punt wake-up: %s", strerror(errno));
 }
 
-/* Much at once is done in slices, so that the loop goes on. */
-static void resolve(struct tp_daemon *d)
+static bool is_local(void *ctx, const struct tp_addr *ip)
 {
-	if (tp_resolver_tick(d->resolver, d->now.mono_ns))
-		d->tick_ns = d->now.mono_ns + RESOLVE_SLICE_NS;
+	return tp_nl_is_local(ctx, ip);
+}
+
+/* XDP must not take what the kernel would not. */
+static void on_vlan(void *ctx, uint16_t port, uint16_t vlan, bool is_up)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_layout_set_vlan(&d->layout, port, vlan, is_up);
 }
 
 static void netlink_ready(struct tp_source *source, uint32_t events)
@@ -217,6 +243,8 @@ static void netlink_ready(struct tp_source *source, uint32_t events)
 
 	(void)events;
 	tp_nl_read(d->nl, &tp_resolver_events, d->resolver);
+	tp_path_mtu_forget(&d->path_mtu);
+	tp_steer_check_addrs(d->steer, is_local, d->nl);
 	resolve(d);
 }
 
@@ -256,6 +284,7 @@ static int open_netlink(struct tp_daemon *d, struct tp_why *why)
 	if (rc < 0)
 		return tp_why_set(why, rc, "can not open netlink: %s", strerror(-rc));
 	d->netlink = (struct tp_source){ tp_nl_fd(d->nl), netlink_ready };
+	d->path_mtu.nl = d->nl;
 	return 0;
 }
 
@@ -270,16 +299,21 @@ static int open_steer(struct tp_daemon *d, struct tp_why *why)
 		.n_relays = conf->n_relays,
 		.legacy_channels = conf->legacy_channels,
 	};
+	int rc;
 
 	for (uint32_t i = 0; i < conf->n_relays; i++) {
 		char text[TP_ADDR_STRLEN];
 
 		relays[i] = conf->relays[i].local;
+		/* It may come, and the others serve meanwhile. */
 		if (!tp_nl_is_local(d->nl, &relays[i]))
 			tp_warn("relay address %s is not on this host: nothing will arrive there",
 					tp_addr_format_ip(&relays[i], text));
 	}
-	return tp_steer_new(&sc, &d->steer, why);
+	rc = tp_steer_new(&sc, &d->steer, why);
+	if (rc == 0)
+		tp_steer_check_addrs(d->steer, is_local, d->nl);
+	return rc;
 }
 
 static int open_kernel_path(struct tp_daemon *d, struct tp_why *why)
@@ -288,11 +322,16 @@ static int open_kernel_path(struct tp_daemon *d, struct tp_why *why)
 		.loop = &d->loop,
 		.listeners = d->conf->listeners,
 		.n_listeners = d->conf->n_listeners,
+		.relays = d->conf->relays,
+		.n_relays = d->conf->n_relays,
 		.relay_port_min = d->conf->relay_port_min,
 		.relay_port_max = d->conf->relay_port_max,
+		.clears_dscp = d->conf->dscp == TP_DSCP_CLEAR,
+		.lowest_ipv6_mtu = d->conf->lowest_ipv6_mtu,
 		.from_client = from_client,
 		.from_peer = from_peer,
-		.mtu = find_mtu,
+		.from_icmp = from_icmp,
+		.mtu = path_mtu,
 		.ctx = d,
 	};
 	int rc = tp_kernel_path_new(&kc, &d->kernel_path, why);
@@ -304,12 +343,27 @@ static int open_kernel_path(struct tp_daemon *d, struct tp_why *why)
 			tp_kernel_path_relay_fd(d->kernel_path, TP_IPV6), why);
 }
 
+/* Both of a channel's flows may be of one family. */
+static uint32_t flows_of(uint32_t channels)
+{
+	return channels < TP_FLOW_MIN / 2 ? TP_FLOW_MIN : 2 * channels;
+}
+
+/* As many permissions may go by the workers as channels. */
+static uint32_t permissions_of(uint32_t channels)
+{
+	return channels < TP_FLOW_MIN ? TP_FLOW_MIN : channels;
+}
+
 static int open_flows(struct tp_daemon *d, struct tp_why *why)
 {
 	const struct tp_flow_table_conf fc = {
 		.name = "flows",
-		.max_flows = 2 * d->conf->max_channels,
+		.max_flows = flows_of(d->conf->max_channels),
+		.max_permissions = permissions_of(d->conf->max_channels),
 		.grace = d->grace,
+		.clears_dscp = d->conf->dscp == TP_DSCP_CLEAR,
+		.lowest_ipv6_mtu = d->conf->lowest_ipv6_mtu,
 	};
 	int rc = tp_flow_table_new(&fc, &d->flows);
 
@@ -329,6 +383,8 @@ static int open_resolver(struct tp_daemon *d, struct tp_why *why)
 		.grace = d->grace,
 		.ifindexes = ifindexes,
 		.n_ifindexes = d->layout.n_interfaces,
+		.on_vlan = on_vlan,
+		.on_vlan_ctx = d,
 	};
 	int err = -ENOMEM;
 
@@ -352,7 +408,8 @@ static int open_workers(struct tp_daemon *d, struct tp_why *why)
 		.control_cpu = d->conf->control_cpu,
 		.cpus = cpus,
 		.n_cpus = n,
-		.max_flows = 2 * d->conf->max_channels,
+		.max_flows = flows_of(d->conf->max_channels),
+		.max_permissions = permissions_of(d->conf->max_channels),
 	};
 	int rc;
 
@@ -504,6 +561,7 @@ static void tick(struct tp_daemon *d)
 	if (d->now.mono_ns < d->tick_ns)
 		return;
 	d->tick_ns = d->now.mono_ns + TICK_NS;
+	tp_steer_check_addrs(d->steer, is_local, d->nl);
 	if (d->resolver != NULL)
 		resolve(d);
 	if (d->grace != NULL)

@@ -19,16 +19,8 @@
 #include "kernel_path.h"
 #include "layout.h"
 #include "loop.h"
+#include "path_mtu.h"
 #include "turn/turn.h"
-
-/* What was last learned about the way to a destination; see daemon.c. */
-struct tp_mtu_entry {
-	struct tp_addr src, dst;
-	uint64_t until_ns;
-	uint16_t mtu;
-};
-
-#define TP_MTU_CACHE 256
 
 struct tp_ctl;
 struct tp_metrics;
@@ -52,7 +44,7 @@ struct tp_daemon {
 	uint64_t tick_ns;       /* when housekeeping is due */
 	struct tp_ctl *ctl;
 	struct tp_metrics *metrics;
-	struct tp_mtu_entry mtu[TP_MTU_CACHE];
+	struct tp_path_mtu path_mtu;
 };
 
 /**

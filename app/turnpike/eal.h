@@ -16,6 +16,7 @@ struct tp_eal_conf {
 	const uint32_t *cpus; /* worker i's; a CPU may appear more than once */
 	uint32_t n_cpus;
 	uint32_t max_flows; /* of each family */
+	uint32_t max_permissions;
 };
 
 /**

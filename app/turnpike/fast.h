@@ -2,10 +2,10 @@
 /*
  * fast - publishes what the control plane decided to the workers and to the BPF port map.
  *
- * A channel becomes two flows with next hops that are followed through netlink; a relayed port
- * with a channel becomes `fast`, so that XDP redirects it.  When the flow table is full, or a next
- * hop is unknown, the kernel path carries the channel: a ChannelBind that succeeded is never a
- * black hole.
+ * A channel becomes two flows with next hops that are followed through netlink, and so does a
+ * permission once indications use it; a relayed port with either becomes `fast`, so that XDP
+ * redirects it.  When the flow table is full, or a next hop is unknown, the kernel path carries
+ * what it concerns: a ChannelBind that succeeded is never a black hole.
  *
  * Threads: control.
  */
@@ -37,11 +37,13 @@ void tp_fast_port_opened(struct tp_fast *fast, uint32_t relay, uint16_t port);
 void tp_fast_port_closed(struct tp_fast *fast, uint32_t relay, uint16_t port);
 void tp_fast_channel_set(struct tp_fast *fast, struct tp_turn_channel *channel);
 void tp_fast_channel_cleared(struct tp_fast *fast, struct tp_turn_channel *channel);
+void tp_fast_permission_used(struct tp_fast *fast, struct tp_turn_permission *permission);
+void tp_fast_permission_cleared(struct tp_fast *fast, struct tp_turn_permission *permission);
 
 /** Has this channel flows with next hops in both directions? */
 bool tp_fast_is_carried(const struct tp_turn_channel *channel);
 
-/** Channels that got no flows because the table was full. */
+/** How often a channel, or a permission that indications use, got no flows: the table was full. */
 uint64_t tp_fast_refused(const struct tp_fast *fast);
 
 #endif

@@ -3,10 +3,14 @@
  * kernel_path - TURN through ordinary sockets: complete and correct without XDP.
  *
  * One UDP socket for each listener; one for each family that sk_lookup gives the datagrams of all
- * relayed ports; one raw socket for each family that sends from them with headers of our own.  So
- * an allocation costs no descriptor.
+ * relayed ports; one raw socket for each family that sends from all of them with headers of our
+ * own, and one for each that hears the network's ICMP errors.  So an allocation costs no
+ * descriptor.
  *
- * Every datagram read, and every frame a worker punts here, ends in one slow verdict.
+ * Every datagram and ICMP error read, and every frame a worker punts here, ends in one slow
+ * verdict.  What can not be relayed because its TTL is used up, or because it is larger than the
+ * way out and must not be fragmented, is answered with an ICMP error as a router's would be, so
+ * many a second at most; see wire/mtu.h for the rules.
  *
  * Threads: control.
  */
@@ -25,15 +29,20 @@ struct tp_kernel_path;
 
 struct tp_kernel_path_conf {
 	struct tp_loop *loop;
-	const struct tp_addr *listeners;
+	const struct tp_addr *listeners; /* borrowed, as relays: outlive the kernel path */
 	uint32_t n_listeners;
+	const struct tp_turn_relay *relays; /* of these only ports in the range below count */
+	uint32_t n_relays;
 	uint16_t relay_port_min, relay_port_max;
+	bool clears_dscp; /* of what is relayed; ECN is kept */
+	uint16_t lowest_ipv6_mtu;
 	/* Where datagrams go; called from the loop.  Each returns its verdict. */
 	enum tp_slow_verdict (*from_client)(void *ctx, const struct tp_tuple *tuple,
 			const struct tp_turn_packet *packet);
 	enum tp_slow_verdict (*from_peer)(void *ctx, const struct tp_addr *relay_local,
 			const struct tp_addr *peer, const struct tp_turn_packet *packet);
-	/* Largest packet towards dst, bytes; for fragmenting. */
+	enum tp_slow_verdict (*from_icmp)(void *ctx, const struct tp_icmp_error *error);
+	/* Largest packet towards dst, bytes. */
 	uint16_t (*mtu)(void *ctx, const struct tp_addr *src, const struct tp_addr *dst);
 	void *ctx;
 };
@@ -42,6 +51,8 @@ struct tp_kernel_path_stats {
 	uint64_t rx_pkts;                        /* datagrams from sockets and punted frames */
 	uint64_t punted;                         /* of these, from workers */
 	uint64_t fragments;                      /* sent, of datagrams larger than the path */
+	uint64_t icmp_sent;                      /* errors about what could not be relayed */
+	uint64_t icmp_held;                      /* of these, not sent: too many a second */
 	uint64_t verdict[TP_SLOW_VERDICT_COUNT]; /* sums to rx_pkts */
 	struct tp_sendq_stats send;
 };

@@ -153,15 +153,15 @@ static int plan_umem(const struct tp_layout *layout, const struct tp_conf_core *
 }
 
 static int open_port(const struct tp_layout *layout, const struct tp_conf_core *core,
-		struct tp_layout_plan *plan, const struct tp_conf_queue *queue, bool is_skb,
-		struct tp_why *why)
+		struct tp_layout_plan *plan, const struct tp_conf_queue *queue,
+		enum tp_xdp_mode want, struct tp_why *why)
 {
 	const struct tp_layout_interface *li = &layout->interfaces[queue->interface];
 	const struct tp_afxdp_conf pc = {
 		.ifname = li->conf->name,
 		.index = (uint16_t)queue->interface,
 		.queue = queue->queue,
-		.want = is_skb ? TP_XDP_SKB : li->conf->mode,
+		.want = want,
 		/* Only a worker that never sleeps polls often enough to stand in for interrupts. */
 		.busy_poll = core->idle == TP_IDLE_SPIN,
 		.umem = plan->umem,
@@ -180,14 +180,22 @@ static int open_port(const struct tp_layout *layout, const struct tp_conf_core *
 	return 0;
 }
 
+static void plan_free(struct tp_layout_plan *plan)
+{
+	while (plan->n_ports > 0)
+		tp_port_close(plan->ports[--plan->n_ports]);
+	if (plan->umem != NULL)
+		tp_umem_free(plan->umem);
+}
+
 /* From best to least. */
 static enum tp_xdp_mode lesser(enum tp_xdp_mode a, enum tp_xdp_mode b)
 {
 	return a == TP_XDP_OFF || b > a ? b : a;
 }
 
-static int open_queues(
-		struct tp_layout *layout, uint32_t interface, bool is_skb, struct tp_why *why)
+static int open_queues(struct tp_layout *layout, uint32_t interface, enum tp_xdp_mode want,
+		struct tp_why *why)
 {
 	const struct tp_conf *conf = layout->conf;
 	struct tp_layout_plan *plans = layout->plans;
@@ -200,7 +208,7 @@ static int open_queues(
 
 			if (queue->interface != interface)
 				continue;
-			rc = open_port(layout, &conf->cores[i], &plans[i], queue, is_skb, why);
+			rc = open_port(layout, &conf->cores[i], &plans[i], queue, want, why);
 			if (rc < 0)
 				return rc;
 			li->mode = lesser(li->mode,
@@ -221,16 +229,18 @@ static void close_queues(struct tp_layout *layout, uint32_t interface)
 	}
 }
 
+/* best: what `auto` begins with, TP_XDP_AUTO or TP_XDP_COPY */
 static int open_interface(struct tp_layout *layout, uint32_t interface, struct tp_steer *steer,
-		struct tp_why *why)
+		enum tp_xdp_mode best, struct tp_why *why)
 {
 	struct tp_layout_interface *li = &layout->interfaces[interface];
+	enum tp_xdp_mode want = li->conf->mode == TP_XDP_AUTO ? best : li->conf->mode;
 	bool is_skb;
 	int rc = tp_steer_attach(steer, li->link.ifindex, li->conf->mode, &li->steer, &is_skb, why);
 
 	if (rc < 0)
 		return rc;
-	rc = open_queues(layout, interface, is_skb, why);
+	rc = open_queues(layout, interface, is_skb ? TP_XDP_SKB : want, why);
 	if (rc < 0 && li->conf->mode == TP_XDP_AUTO && !is_skb) {
 		/* Last rung of the ladder: the driver has XDP, but no AF_XDP sockets. */
 		close_queues(layout, interface);
@@ -238,7 +248,7 @@ static int open_interface(struct tp_layout *layout, uint32_t interface, struct t
 		li->mode = TP_XDP_OFF;
 		rc = tp_steer_attach(steer, li->link.ifindex, TP_XDP_SKB, &li->steer, &is_skb, why);
 		if (rc == 0)
-			rc = open_queues(layout, interface, true, why);
+			rc = open_queues(layout, interface, TP_XDP_SKB, why);
 	}
 	if (rc < 0)
 		return rc;
@@ -248,7 +258,8 @@ static int open_interface(struct tp_layout *layout, uint32_t interface, struct t
 	return 0;
 }
 
-int tp_layout_open(struct tp_layout *layout, struct tp_steer *steer, struct tp_why *why)
+static int open_all(struct tp_layout *layout, struct tp_steer *steer, enum tp_xdp_mode best,
+		struct tp_why *why)
 {
 	const struct tp_conf *conf = layout->conf;
 	uint32_t i;
@@ -258,8 +269,60 @@ int tp_layout_open(struct tp_layout *layout, struct tp_steer *steer, struct tp_w
 		rc = plan_umem(layout, &conf->cores[i], &layout->plans[i], why);
 	for (i = 0; i < layout->n_interfaces && rc == 0; i++)
 		if (layout->interfaces[i].conf->mode != TP_XDP_OFF)
-			rc = open_interface(layout, i, steer, why);
+			rc = open_interface(layout, i, steer, best, why);
 	return rc;
+}
+
+/* Programs before sockets: traffic goes to the kernel first. */
+static void close_all(struct tp_layout *layout)
+{
+	uint32_t i;
+
+	for (i = 0; i < layout->n_interfaces; i++) {
+		if (layout->interfaces[i].steer != NULL)
+			tp_steer_detach(layout->interfaces[i].steer);
+		layout->interfaces[i].steer = NULL;
+		layout->interfaces[i].mode = TP_XDP_OFF;
+	}
+	for (i = 0; layout->plans != NULL && i < layout->conf->n_cores; i++) {
+		plan_free(&layout->plans[i]);
+		layout->plans[i] = (struct tp_layout_plan){ 0 };
+	}
+}
+
+static bool has_chosen_zerocopy(const struct tp_layout *layout)
+{
+	for (uint32_t i = 0; i < layout->n_interfaces; i++)
+		if (layout->interfaces[i].conf->mode == TP_XDP_AUTO &&
+				layout->interfaces[i].mode == TP_XDP_ZEROCOPY)
+			return true;
+	return false;
+}
+
+int tp_layout_open(struct tp_layout *layout, struct tp_steer *steer, struct tp_why *why)
+{
+	int rc = open_all(layout, steer, TP_XDP_AUTO, why);
+
+	if (rc == 0 || rc == -EBUSY || rc == -EPERM || !has_chosen_zerocopy(layout))
+		return rc;
+	tp_info("not every interface can do zero-copy (%s): trying copy for all", why->text);
+	close_all(layout);
+	return open_all(layout, steer, TP_XDP_COPY, why);
+}
+
+void tp_layout_set_vlan(struct tp_layout *layout, uint32_t interface, uint16_t vlan, bool is_up)
+{
+	struct tp_layout_interface *li = &layout->interfaces[interface];
+
+	tp_steer_set_vlan(li->steer, vlan, is_up);
+	if (!is_up || li->has_vlan)
+		return;
+	li->has_vlan = true;
+	if (tp_if_strips_vlan(li->conf->name))
+		tp_warn("interface %s has VLANs and takes their tags off in hardware, so that XDP "
+			"can not tell them apart and may take frames of VLANs that this host "
+			"does not have: `ethtool -K %s rxvlan off`",
+				li->conf->name, li->conf->name);
 }
 
 /* ---- workers ---- */
@@ -304,14 +367,6 @@ int tp_layout_start(struct tp_layout *layout)
 	return 0;
 }
 
-static void plan_free(struct tp_layout_plan *plan)
-{
-	while (plan->n_ports > 0)
-		tp_port_close(plan->ports[--plan->n_ports]);
-	if (plan->umem != NULL)
-		tp_umem_free(plan->umem);
-}
-
 void tp_layout_close(struct tp_layout *layout)
 {
 	uint32_t i;
@@ -321,8 +376,7 @@ void tp_layout_close(struct tp_layout *layout)
 			tp_steer_detach(layout->interfaces[i].steer);
 	for (i = 0; i < layout->n_workers; i++)
 		tp_worker_free(layout->workers[i]);
-	for (i = 0; layout->plans != NULL && i < layout->conf->n_cores; i++)
-		plan_free(&layout->plans[i]);
+	close_all(layout);
 	free(layout->interfaces);
 	free(layout->plans);
 	free(layout->workers);

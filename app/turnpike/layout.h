@@ -11,6 +11,7 @@
 #ifndef TP_APP_LAYOUT_H
 #define TP_APP_LAYOUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/why.h"
@@ -24,6 +25,7 @@ struct tp_layout_interface {
 	struct tp_nl_link link;
 	enum tp_xdp_mode mode; /* got: the least of its queues'; TP_XDP_OFF */
 	struct tp_steer_if *steer;
+	bool has_vlan; /* it had one since the start */
 };
 
 /* A worker in the making: its packet memory and its ports. */
@@ -54,6 +56,10 @@ int tp_layout_check(const struct tp_conf *conf, struct tp_nl *nl, struct tp_layo
 
 /**
  * Attach XDP and open the ports: what needs privileges.
+ *
+ * The interfaces of a core share its packet memory, and with it the mode of the first.  Where one
+ * of several can not do zero-copy, those that are left to `auto` all use copy.
+ *
  * On error tp_layout_close() is still due.
  */
 int tp_layout_open(struct tp_layout *layout, struct tp_steer *steer, struct tp_why *why);
@@ -61,6 +67,9 @@ int tp_layout_open(struct tp_layout *layout, struct tp_steer *steer, struct tp_w
 /** Make the workers, not yet started; the EAL is up.  On error tp_layout_close() is still due. */
 int tp_layout_make_workers(struct tp_layout *layout, struct tp_grace *grace,
 		const struct tp_flow_table *flows, struct tp_why *why);
+
+/** Let workers have frames with this VLAN tag, or not: the kernel has, or has not, such a VLAN. */
+void tp_layout_set_vlan(struct tp_layout *layout, uint32_t interface, uint16_t vlan, bool is_up);
 
 /** Start the workers.  @return 0 or -EBUSY */
 int tp_layout_start(struct tp_layout *layout);

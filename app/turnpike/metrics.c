@@ -108,6 +108,12 @@ static void write_kernel_path(FILE *f, const struct tp_daemon *d)
 				tp_slow_verdict_name((enum tp_slow_verdict)i), s.verdict[i]);
 	family(f, "kernel_path_punted_total", "counter", "Frames that workers handed over.");
 	fprintf(f, "turnpike_kernel_path_punted_total %" PRIu64 "\n", s.punted);
+	family(f, "kernel_path_icmp_sent_total", "counter",
+			"ICMP errors sent about packets that could not be relayed.");
+	fprintf(f, "turnpike_kernel_path_icmp_sent_total %" PRIu64 "\n", s.icmp_sent);
+	family(f, "kernel_path_icmp_held_total", "counter",
+			"ICMP errors not sent, because there were too many a second.");
+	fprintf(f, "turnpike_kernel_path_icmp_held_total %" PRIu64 "\n", s.icmp_held);
 	family(f, "kernel_path_send_errors_total", "counter",
 			"Datagrams that the kernel did not take.");
 	fprintf(f, "turnpike_kernel_path_send_errors_total %" PRIu64 "\n",

@@ -110,6 +110,8 @@ static json_t *kernel_path_json(const struct tp_daemon *d)
 	json_object_set_new(o, "rx_pkts", number(s.rx_pkts));
 	json_object_set_new(o, "punted", number(s.punted));
 	json_object_set_new(o, "fragments", number(s.fragments));
+	json_object_set_new(o, "icmp_sent", number(s.icmp_sent));
+	json_object_set_new(o, "icmp_held", number(s.icmp_held));
 	json_object_set_new(o, "sent", number(s.send.sent));
 	json_object_set_new(o, "send_full", number(s.send.full));
 	json_object_set_new(o, "send_refused", number(s.send.refused));

@@ -191,6 +191,7 @@ int tp_worker_new(const struct tp_worker_conf *conf, struct tp_worker **out)
 	*w = (struct tp_worker){ .conf = *conf, .wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
 	w->pipe.flows = conf->flows;
 	w->pipe.classify = conf->classify;
+	tp_tid_seed(&w->pipe.tids);
 	assert(conf->n_ports <= TP_WORKER_MAX_PORTS);
 	take_ports(w, conf);
 	snprintf(name, sizeof(name), "punt%u", conf->id);

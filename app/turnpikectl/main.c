@@ -168,6 +168,9 @@ static void print_stats(const json_t *o)
 	print_all("  ", json_object_get(kernel, "verdicts"));
 	print_counter("  ", "punted", number(kernel, "punted"));
 	print_counter("  ", "sent", number(kernel, "sent"));
+	print_counter("  ", "fragments", number(kernel, "fragments"));
+	print_counter("  ", "icmp_sent", number(kernel, "icmp_sent"));
+	print_counter("  ", "icmp_held", number(kernel, "icmp_held"));
 	print_counter("  ", "send_full", number(kernel, "send_full"));
 	print_counter("  ", "send_refused", number(kernel, "send_refused"));
 }

@@ -20,7 +20,6 @@
 	X(DROP_UDP_LENGTH,   "drop_udp_length",   "UDP length disagrees with the IP length")       \
 	X(DROP_CHANNEL_DATA, "drop_channel_data", "ChannelData shorter than its length field")     \
 	X(DROP_ZERO_CSUM,    "drop_zero_csum",    "UDP over IPv6 without a checksum")              \
-	X(DROP_TTL,          "drop_ttl",          "TTL or hop limit exhausted")                    \
 	X(DROP_EXPIRED,      "drop_expired",      "channel or allocation past its deadline")       \
 	X(DROP_HEADROOM,     "drop_headroom",     "no room in front of the frame to grow a header") \
 	X(DROP_PUNT_FULL,    "drop_punt_full",    "ring to the kernel path is full")               \
@@ -43,6 +42,10 @@
 	X(DROP_FAMILY,       "drop_family",       "no relayed address of the peer's family")       \
 	X(DROP_TTL,          "drop_ttl",          "TTL or hop limit exhausted")                    \
 	X(DROP_BAD_FRAME,    "drop_bad_frame",    "punted frame with bad lengths or checksum")     \
+	X(DROP_TOO_BIG,      "drop_too_big",      "larger than the way out, and not to be fragmented") \
+	X(DROP_DONT_FRAG,    "drop_dont_fragment", "Send with DONT-FRAGMENT that is larger than the way out") \
+	X(DROP_ICMP,         "drop_icmp",         "ICMP error that is damaged or quotes no UDP datagram") \
+	X(DROP_ICMP_RATE,    "drop_icmp_rate",    "ICMP error beyond the number that clients are told") \
 	X(DROP_SEND,         "drop_send",         "send queue full or the kernel refused it")
 /* clang-format on */
 

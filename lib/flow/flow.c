@@ -20,8 +20,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#define TCLASS_DSCP 0xfc /* the rest is ECN */
 #define NAME_MAX_CHARS 16
-#define MIN_FLOWS 8 /* one bucket of rte_hash */
 
 /*
  * Keys hashed and looked up at a time.  Not RTE_HASH_LOOKUP_BULK_MAX: with 64 keys of which none
@@ -33,17 +33,45 @@ _Static_assert(sizeof(struct tp_flow) == 128, "two cache lines");
 _Static_assert(offsetof(struct tp_flow, hdr) + TP_IPV4_LEN + TP_UDP_LEN <= 64,
 		"IPv4 towards a peer needs the first line only");
 
+/* A form of key, and the hash that has all flows with such keys. */
+enum domain {
+	CHANNEL4, /* by the family of the packet received */
+	CHANNEL6,
+	DATA4,
+	DATA6,
+	SEND,
+	DOMAINS
+};
+
+static const struct {
+	char suffix;
+	uint8_t key_len;
+	bool is_permission;
+} domains[DOMAINS] = {
+	[CHANNEL4] = { '4', sizeof(struct tp_flow_key4), false },
+	[CHANNEL6] = { '6', sizeof(struct tp_flow_key6), false },
+	[DATA4] = { 'd', sizeof(struct tp_flow_key4), true },
+	[DATA6] = { 'D', sizeof(struct tp_flow_key6), true },
+	[SEND] = { 's', sizeof(struct tp_flow_send_key), true },
+};
+
+/* Of any domain. */
+union key {
+	union tp_flow_key flow;
+	struct tp_flow_send_key send;
+};
+
 /* The writer's half of a flow, beside it in an array of its own. */
 struct slot {
-	union tp_flow_key key;     /* under which the flow is found */
+	union key key;             /* under which the flow is found */
 	union tp_flow_key hairpin; /* what tp_flow.hairpin points at */
 	struct tp_flow_table *table;
+	enum domain domain;
 	int32_t position; /* rte_hash's key slot, between deletion and release */
 };
 
-/* Index 0: IPv4, 1: IPv6, by the family of the packet received. */
 struct tp_flow_table {
-	struct rte_hash *hash[2];
+	struct rte_hash *hash[DOMAINS]; /* NULL: none of this kind */
 	uint64_t seed;
 	uint64_t label_seed; /* another one: labels are sent, and must tell nothing about the table
 			      */
@@ -51,46 +79,43 @@ struct tp_flow_table {
 	struct tp_flow *flows;
 	struct slot *slots;
 	struct tp_flow *free; /* LIFO: the flow freed last is the one in cache */
-	uint32_t max_flows;
+	uint32_t max[DOMAINS];
 	uint32_t n_touched; /* flows[] from here on were never used: no page behind them */
 	uint32_t n_live;
-	uint32_t n_held[2]; /* live, or waiting for readers */
+	uint32_t n_held[DOMAINS]; /* live, or waiting for readers */
+	uint16_t whole_max;       /* as in flows */
+	uint8_t tclass_clear;
 };
 
 /*
  * Peers' addresses and ports are the clients' choice, so a hash whose collisions do not depend on
  * its seed (CRC is linear) would let one client chain thousands of keys in one bucket.
  */
-static inline hash_sig_t key4_hash(uint64_t seed, const struct tp_flow_key4 *key)
+static inline hash_sig_t key_hash(uint64_t seed, const void *key, size_t key_len)
 {
-	return (hash_sig_t)XXH3_64bits_withSeed(key, sizeof(*key), seed);
+	return (hash_sig_t)XXH3_64bits_withSeed(key, key_len, seed);
 }
 
-static inline hash_sig_t key6_hash(uint64_t seed, const struct tp_flow_key6 *key)
+static hash_sig_t slot_hash(const struct tp_flow_table *table, const struct slot *slot)
 {
-	return (hash_sig_t)XXH3_64bits_withSeed(key, sizeof(*key), seed);
+	return key_hash(table->seed, &slot->key, domains[slot->domain].key_len);
 }
 
-static hash_sig_t key_hash(
-		const struct tp_flow_table *table, const union tp_flow_key *key, bool is_v6)
-{
-	return is_v6 ? key6_hash(table->seed, &key->v6) : key4_hash(table->seed, &key->v4);
-}
-
-static int hash_new(const struct tp_flow_table_conf *conf, bool is_v6, struct rte_hash **out)
+static int hash_new(const struct tp_flow_table_conf *conf, enum domain domain, uint32_t entries,
+		struct rte_hash **out)
 {
 	char name[RTE_HASH_NAMESIZE];
 	struct rte_hash_parameters params = {
 		.name = name,
-		.entries = conf->max_flows,
-		.key_len = is_v6 ? sizeof(struct tp_flow_key6) : sizeof(struct tp_flow_key4),
+		.entries = entries,
+		.key_len = domains[domain].key_len,
 		.socket_id = SOCKET_ID_ANY,
 		.extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF |
 				RTE_HASH_EXTRA_FLAGS_EXT_TABLE,
 	};
 	struct rte_hash *hash;
 
-	snprintf(name, sizeof(name), "%s-%c", conf->name, is_v6 ? '6' : '4');
+	snprintf(name, sizeof(name), "%s-%c", conf->name, domains[domain].suffix);
 	hash = rte_hash_create(&params);
 	if (hash == NULL)
 		return rte_errno == ENOMEM ? -ENOMEM : -EINVAL;
@@ -112,7 +137,38 @@ static void *reserve(size_t size)
 
 static size_t table_slots(const struct tp_flow_table *table)
 {
-	return 2 * (size_t)table->max_flows;
+	size_t n = 0;
+
+	for (int i = 0; i < DOMAINS; i++)
+		n += table->max[i];
+	return n;
+}
+
+static bool is_size(uint32_t entries)
+{
+	return entries >= TP_FLOW_MIN && entries <= RTE_HASH_ENTRIES_MAX;
+}
+
+static void hashes_free(struct tp_flow_table *table)
+{
+	for (int i = 0; i < DOMAINS; i++)
+		rte_hash_free(table->hash[i]);
+}
+
+static int hashes_new(struct tp_flow_table *table, const struct tp_flow_table_conf *conf)
+{
+	int ret;
+
+	for (int i = 0; i < DOMAINS; i++) {
+		if (table->max[i] == 0)
+			continue;
+		ret = hash_new(conf, i, table->max[i], &table->hash[i]);
+		if (ret != 0) {
+			hashes_free(table);
+			return ret;
+		}
+	}
+	return 0;
 }
 
 int tp_flow_table_new(const struct tp_flow_table_conf *conf, struct tp_flow_table **out)
@@ -120,7 +176,8 @@ int tp_flow_table_new(const struct tp_flow_table_conf *conf, struct tp_flow_tabl
 	struct tp_flow_table *table;
 	int ret = -ENOMEM;
 
-	if (conf->max_flows < MIN_FLOWS || conf->max_flows > RTE_HASH_ENTRIES_MAX ||
+	if (!is_size(conf->max_flows) ||
+			(conf->max_permissions != 0 && !is_size(conf->max_permissions)) ||
 			strlen(conf->name) > NAME_MAX_CHARS || conf->grace == NULL)
 		return -EINVAL;
 
@@ -129,7 +186,10 @@ int tp_flow_table_new(const struct tp_flow_table_conf *conf, struct tp_flow_tabl
 		return -ENOMEM;
 	memset(table, 0, sizeof(*table));
 	table->grace = conf->grace;
-	table->max_flows = conf->max_flows;
+	table->tclass_clear = conf->clears_dscp ? TCLASS_DSCP : 0;
+	table->whole_max = conf->lowest_ipv6_mtu != 0 ? conf->lowest_ipv6_mtu : UINT16_MAX;
+	for (int i = 0; i < DOMAINS; i++)
+		table->max[i] = domains[i].is_permission ? conf->max_permissions : conf->max_flows;
 	if (getrandom(&table->seed, sizeof(table->seed), 0) != sizeof(table->seed) ||
 			getrandom(&table->label_seed, sizeof(table->label_seed), 0) !=
 					sizeof(table->label_seed))
@@ -141,17 +201,12 @@ int tp_flow_table_new(const struct tp_flow_table_conf *conf, struct tp_flow_tabl
 	table->slots = reserve(table_slots(table) * sizeof(*table->slots));
 	if (table->slots == NULL)
 		goto err_flows;
-	ret = hash_new(conf, false, &table->hash[0]);
+	ret = hashes_new(table, conf);
 	if (ret != 0)
 		goto err_slots;
-	ret = hash_new(conf, true, &table->hash[1]);
-	if (ret != 0)
-		goto err_hash4;
 	*out = table;
 	return 0;
 
-err_hash4:
-	rte_hash_free(table->hash[0]);
 err_slots:
 	munmap(table->slots, table_slots(table) * sizeof(*table->slots));
 err_flows:
@@ -171,8 +226,7 @@ void tp_flow_table_free(struct tp_flow_table *table)
 	n = tp_grace_reclaim(table->grace);
 	assert(n == 0);
 	(void)n;
-	rte_hash_free(table->hash[1]);
-	rte_hash_free(table->hash[0]);
+	hashes_free(table);
 	munmap(table->slots, table_slots(table) * sizeof(*table->slots));
 	munmap(table->flows, table_slots(table) * sizeof(*table->flows));
 	free(table);
@@ -184,12 +238,7 @@ static struct slot *slot_of(const struct tp_flow_table *table, const struct tp_f
 	return &table->slots[flow - table->flows];
 }
 
-static bool flow_in6(const struct tp_flow *flow)
-{
-	return (flow->flags & TP_FLOW_IN6) != 0;
-}
-
-/* There is one: each family's n_held is below max_flows, and the array is for both. */
+/* There is one: each domain's n_held is below its maximum, and the array is for all. */
 static struct tp_flow *flow_get(struct tp_flow_table *table)
 {
 	struct tp_flow *flow = table->free;
@@ -229,6 +278,39 @@ static void key_build(union tp_flow_key *key, const struct tp_addr *src, const s
 	}
 }
 
+static void send_key_build(struct tp_flow_send_key *key, const struct tp_flow_spec *spec)
+{
+	*key = (struct tp_flow_send_key){
+		.src_port_be = htons(spec->in_src.port),
+		.dst_port_be = htons(spec->in_dst.port),
+		.family = spec->in_src.family,
+		.peer_family = spec->in_peer.family,
+	};
+	memcpy(key->src, spec->in_src.ip, sizeof(key->src));
+	memcpy(key->dst, spec->in_dst.ip, sizeof(key->dst));
+	memcpy(key->peer, spec->in_peer.ip, sizeof(key->peer));
+}
+
+static enum domain spec_domain(const struct tp_flow_spec *spec)
+{
+	bool is_v6 = spec->in_src.family == TP_IPV6;
+
+	if (spec->form == TP_FLOW_SEND)
+		return SEND;
+	if (spec->form == TP_FLOW_DATA)
+		return is_v6 ? DATA6 : DATA4;
+	return is_v6 ? CHANNEL6 : CHANNEL4;
+}
+
+static void slot_key_build(union key *key, const struct tp_flow_spec *spec)
+{
+	memset(key, 0, sizeof(*key));
+	if (spec->form == TP_FLOW_SEND)
+		send_key_build(&key->send, spec);
+	else
+		key_build(&key->flow, &spec->in_src, &spec->in_dst, spec->in_channel);
+}
+
 /* A key is what a packet has constant, and nothing else: addresses, ports, channel. */
 static uint16_t key_sum(const union tp_flow_key *key)
 {
@@ -260,9 +342,14 @@ static void flow_hdr6(struct tp_flow *flow, const struct tp_flow_key6 *out, uint
 /* RFC 6437 section 3: a keyed hash of the five-tuple, and never 0, which says "no label". */
 static uint32_t flow_label(const struct tp_flow_table *table, const union tp_flow_key *out)
 {
-	uint32_t label = key6_hash(table->label_seed, &out->v6) & 0xfffff;
+	uint32_t label = key_hash(table->label_seed, &out->v6, sizeof(out->v6)) & 0xfffff;
 
 	return label != 0 ? label : 1;
+}
+
+static bool spec_is_up(const struct tp_flow_spec *spec)
+{
+	return spec->form == TP_FLOW_SEND || spec->in_channel != 0;
 }
 
 static void flow_build(const struct tp_flow_table *table, struct tp_flow *flow,
@@ -274,10 +361,13 @@ static void flow_build(const struct tp_flow_table *table, struct tp_flow *flow,
 	union tp_flow_key out;
 
 	key_build(&out, &spec->out_src, &spec->out_dst, spec->out_channel);
-	flow->flags = (uint8_t)((spec->in_channel != 0 ? TP_FLOW_UP : 0) |
+	flow->flags = (uint8_t)((spec_is_up(spec) ? TP_FLOW_UP : 0) |
 			(spec->in_src.family == TP_IPV6 ? TP_FLOW_IN6 : 0) |
-			(is_out6 ? TP_FLOW_OUT6 : 0) | (spec->is_hairpin ? TP_FLOW_HAIRPIN : 0));
-	flow->in_sum = key_sum(&slot->key);
+			(is_out6 ? TP_FLOW_OUT6 : 0) | (spec->is_hairpin ? TP_FLOW_HAIRPIN : 0) |
+			(spec->form != TP_FLOW_CHANNEL ? TP_FLOW_INDICATION : 0));
+	flow->whole_max = is_out6 ? table->whole_max : UINT16_MAX;
+	flow->tclass_clear = table->tclass_clear;
+	flow->in_sum = key_sum(&slot->key.flow);
 	flow->out_sum = key_sum(&out);
 	if (is_out6)
 		flow_hdr6(flow, &out.v6, flow_label(table, &out));
@@ -298,42 +388,55 @@ static bool spec_is_valid(const struct tp_flow_spec *spec)
 {
 	uint8_t in = spec->in_src.family, out = spec->out_src.family;
 
-	return (in == TP_IPV4 || in == TP_IPV6) && in == spec->in_dst.family &&
-			(out == TP_IPV4 || out == TP_IPV6) && out == spec->out_dst.family &&
-			(spec->in_channel == 0) != (spec->out_channel == 0) &&
-			(!spec->is_hairpin || spec->in_channel != 0);
+	if ((in != TP_IPV4 && in != TP_IPV6) || in != spec->in_dst.family ||
+			(out != TP_IPV4 && out != TP_IPV6) || out != spec->out_dst.family ||
+			(spec->is_hairpin && !spec_is_up(spec)))
+		return false;
+	switch (spec->form) {
+	case TP_FLOW_CHANNEL:
+		return (spec->in_channel == 0) != (spec->out_channel == 0);
+	case TP_FLOW_SEND:
+		return spec->in_channel == 0 && spec->out_channel == 0 && spec->out_dst.port == 0 &&
+				spec->in_peer.family == out;
+	case TP_FLOW_DATA:
+		return spec->in_channel == 0 && spec->out_channel == 0 && spec->in_src.port == 0;
+	}
+	return false;
 }
 
 int tp_flow_add(struct tp_flow_table *table, const struct tp_flow_spec *spec, struct tp_flow **out)
 {
-	bool is_in6 = spec->in_src.family == TP_IPV6;
-	union tp_flow_key key;
+	enum domain domain = spec_domain(spec);
 	struct tp_flow *flow;
 	struct slot *slot;
+	union key key;
 	hash_sig_t sig;
 
 	if (!spec_is_valid(spec))
 		return -EINVAL;
-	key_build(&key, &spec->in_src, &spec->in_dst, spec->in_channel);
-	sig = key_hash(table, &key, is_in6);
+	if (table->hash[domain] == NULL)
+		return -ENOSPC;
+	slot_key_build(&key, spec);
+	sig = key_hash(table->seed, &key, domains[domain].key_len);
 	/* rte_hash would overwrite, not refuse. */
-	if (rte_hash_lookup_with_hash(table->hash[is_in6], &key, sig) >= 0)
+	if (rte_hash_lookup_with_hash(table->hash[domain], &key, sig) >= 0)
 		return -EEXIST;
-	if (table->n_held[is_in6] == table->max_flows)
+	if (table->n_held[domain] == table->max[domain])
 		tp_grace_reclaim(table->grace);
-	if (table->n_held[is_in6] == table->max_flows)
+	if (table->n_held[domain] == table->max[domain])
 		return -ENOSPC;
 
 	flow = flow_get(table);
 	slot = slot_of(table, flow);
 	slot->table = table;
+	slot->domain = domain;
 	slot->key = key;
 	flow_build(table, flow, spec);
-	if (rte_hash_add_key_with_hash_data(table->hash[is_in6], &key, sig, flow) != 0) {
+	if (rte_hash_add_key_with_hash_data(table->hash[domain], &key, sig, flow) != 0) {
 		flow_put(table, flow);
 		return -ENOSPC;
 	}
-	table->n_held[is_in6]++;
+	table->n_held[domain]++;
 	table->n_live++;
 	*out = flow;
 	return 0;
@@ -343,24 +446,21 @@ static void slot_release(void *obj)
 {
 	struct slot *slot = obj;
 	struct tp_flow_table *table = slot->table;
-	struct tp_flow *flow = &table->flows[slot - table->slots];
-	bool is_in6 = flow_in6(flow);
-	int ret = rte_hash_free_key_with_position(table->hash[is_in6], slot->position);
+	int ret = rte_hash_free_key_with_position(table->hash[slot->domain], slot->position);
 
 	assert(ret == 0);
 	(void)ret;
-	assert(table->n_held[is_in6] > 0);
-	table->n_held[is_in6]--;
-	flow_put(table, flow);
+	assert(table->n_held[slot->domain] > 0);
+	table->n_held[slot->domain]--;
+	flow_put(table, &table->flows[slot - table->slots]);
 }
 
 void tp_flow_del(struct tp_flow_table *table, struct tp_flow *flow)
 {
 	struct slot *slot = slot_of(table, flow);
-	bool is_in6 = flow_in6(flow);
 
 	slot->position = rte_hash_del_key_with_hash(
-			table->hash[is_in6], &slot->key, key_hash(table, &slot->key, is_in6));
+			table->hash[slot->domain], &slot->key, slot_hash(table, slot));
 	assert(slot->position >= 0);
 	assert(table->n_live > 0);
 	table->n_live--;
@@ -384,46 +484,67 @@ uint32_t tp_flow_count(const struct tp_flow_table *table)
 	return table->n_live;
 }
 
-static uint32_t look_up(const struct rte_hash *hash, const void *key[], hash_sig_t sig[],
-		uint32_t n, struct tp_flow *flow[])
+/* key_len is a constant wherever this is inlined, and the hash of such a key a few instructions. */
+static inline __attribute__((always_inline)) uint32_t look_up(const struct tp_flow_table *table,
+		enum domain domain, size_t key_len, const void *key[], uint32_t n,
+		struct tp_flow *flow[])
 {
-	uint64_t hits = 0;
-	uint32_t i;
+	hash_sig_t sig[LOOKUP_STEP];
+	uint32_t i, step, hits = 0;
+	uint64_t mask;
 
-	for (i = 0; i < n; i++)
+	assert(n <= TP_BURST);
+	for (; n > 0; n -= step, key += step, flow += step) {
+		step = n < LOOKUP_STEP ? n : LOOKUP_STEP;
+		for (i = 0; i < step; i++) {
+			sig[i] = key_hash(table->seed, key[i], key_len);
+			flow[i] = NULL;
+		}
+		mask = 0;
+		hits += (uint32_t)rte_hash_lookup_with_hash_bulk_data(
+				table->hash[domain], key, sig, step, &mask, (void **)flow);
+	}
+	return hits;
+}
+
+/* As look_up(), in a hash that may not be there. */
+static inline __attribute__((always_inline)) uint32_t look_up_permission(
+		const struct tp_flow_table *table, enum domain domain, size_t key_len,
+		const void *key[], uint32_t n, struct tp_flow *flow[])
+{
+	if (table->hash[domain] != NULL)
+		return look_up(table, domain, key_len, key, n, flow);
+	for (uint32_t i = 0; i < n; i++)
 		flow[i] = NULL;
-	return (uint32_t)rte_hash_lookup_with_hash_bulk_data(
-			hash, key, sig, n, &hits, (void **)flow);
+	return 0;
 }
 
 uint32_t tp_flow_lookup4_bulk(const struct tp_flow_table *table,
 		const struct tp_flow_key4 *const key[], uint32_t n, struct tp_flow *flow[])
 {
-	hash_sig_t sig[LOOKUP_STEP];
-	uint32_t i, step, hits = 0;
-
-	assert(n <= TP_BURST);
-	for (; n > 0; n -= step, key += step, flow += step) {
-		step = n < LOOKUP_STEP ? n : LOOKUP_STEP;
-		for (i = 0; i < step; i++)
-			sig[i] = key4_hash(table->seed, key[i]);
-		hits += look_up(table->hash[0], (const void **)key, sig, step, flow);
-	}
-	return hits;
+	return look_up(table, CHANNEL4, sizeof(**key), (const void **)key, n, flow);
 }
 
 uint32_t tp_flow_lookup6_bulk(const struct tp_flow_table *table,
 		const struct tp_flow_key6 *const key[], uint32_t n, struct tp_flow *flow[])
 {
-	hash_sig_t sig[LOOKUP_STEP];
-	uint32_t i, step, hits = 0;
+	return look_up(table, CHANNEL6, sizeof(**key), (const void **)key, n, flow);
+}
 
-	assert(n <= TP_BURST);
-	for (; n > 0; n -= step, key += step, flow += step) {
-		step = n < LOOKUP_STEP ? n : LOOKUP_STEP;
-		for (i = 0; i < step; i++)
-			sig[i] = key6_hash(table->seed, key[i]);
-		hits += look_up(table->hash[1], (const void **)key, sig, step, flow);
-	}
-	return hits;
+uint32_t tp_flow_lookup_data4_bulk(const struct tp_flow_table *table,
+		const struct tp_flow_key4 *const key[], uint32_t n, struct tp_flow *flow[])
+{
+	return look_up_permission(table, DATA4, sizeof(**key), (const void **)key, n, flow);
+}
+
+uint32_t tp_flow_lookup_data6_bulk(const struct tp_flow_table *table,
+		const struct tp_flow_key6 *const key[], uint32_t n, struct tp_flow *flow[])
+{
+	return look_up_permission(table, DATA6, sizeof(**key), (const void **)key, n, flow);
+}
+
+uint32_t tp_flow_lookup_send_bulk(const struct tp_flow_table *table,
+		const struct tp_flow_send_key *const key[], uint32_t n, struct tp_flow *flow[])
+{
+	return look_up_permission(table, SEND, sizeof(**key), (const void **)key, n, flow);
 }

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flow - one direction of one channel, and the table in which workers find it.
+ * flow - one direction of one channel or permission, and the table in which workers find it.
  *
  * A flow holds everything needed to finish a packet: prebuilt output headers, the constant part of
  * the checksum, next hop and deadline.  The table has one rte_hash per family of the incoming
  * packet, because a 16-byte IPv4 key is looked up at half the cost of a 48-byte IPv6 one.
+ *
+ * Permissions have hashes of their own, so that channels do not pay for them.  A datagram from a
+ * peer is looked up among the channels first: where one is bound, ChannelData MUST be sent
+ * (RFC 8656 section 12.5).
  *
  * Threads: one writer (control); any number of readers (workers) under tp_grace.  A flow found by
  *          a lookup is borrowed until the reader's next tp_grace_quiescent().
@@ -25,18 +29,32 @@
 
 struct tp_flow_table;
 
+#define TP_FLOW_MIN 8 /* flows that a table is made for, at least: one bucket of rte_hash */
+
 struct tp_flow_table_conf {
-	const char *name;       /* unique in the process, at most 16 characters */
-	uint32_t max_flows;     /* per family; two for each channel */
-	struct tp_grace *grace; /* borrowed; outlives the table */
+	const char *name;         /* unique in the process, at most 16 characters */
+	uint32_t max_flows;       /* of channels, per family; two for each; TP_FLOW_MIN or more */
+	uint32_t max_permissions; /* with flows; TP_FLOW_MIN or more, or 0: none */
+	struct tp_grace *grace;   /* borrowed; outlives the table */
+	bool clears_dscp;         /* of what is forwarded; ECN is kept */
+	uint16_t lowest_ipv6_mtu; /* see wire/mtu.h; 0: the next hop's MTU alone counts */
 };
 
-/* What the control plane knows of one direction. */
+/* What the client's side of a flow looks like. */
+enum tp_flow_form {
+	TP_FLOW_CHANNEL, /* ChannelData, either way */
+	TP_FLOW_SEND,    /* client to peer: Send indications to any port of out_dst */
+	TP_FLOW_DATA,    /* peer to client: what any port of in_src sends, as Data indications */
+};
+
+/* What the control plane knows of one direction.  The port that a permission leaves open is 0. */
 struct tp_flow_spec {
+	enum tp_flow_form form;
 	struct tp_addr in_src, in_dst;   /* of the packet received */
-	uint16_t in_channel;             /* 0: plain UDP, peer to client; else client to peer */
+	struct tp_addr in_peer;          /* of TP_FLOW_SEND: whom the indication names */
+	uint16_t in_channel;             /* of TP_FLOW_CHANNEL, client to peer; else 0 */
 	struct tp_addr out_src, out_dst; /* of the packet sent */
-	uint16_t out_channel;            /* 0: plain UDP, client to peer; else peer to client */
+	uint16_t out_channel;            /* of TP_FLOW_CHANNEL, peer to client; else 0 */
 	/*
 	 * Relay to relay on this host: out_src and out_dst are the two relayed addresses as the
 	 * other allocation's downward flow has them in its key; the packet leaves by that flow.
@@ -60,14 +78,25 @@ struct tp_flow_key6 {
 	uint16_t zero[5];
 };
 
+/* A Send indication: the client's five-tuple and the peer's IP address, families mixed freely. */
+struct tp_flow_send_key {
+	uint8_t src[16], dst[16]; /* as all: IPv4 in the first four bytes, the rest zero */
+	uint16_t src_port_be, dst_port_be;
+	uint8_t family, peer_family; /* enum tp_family */
+	uint8_t zero[10];
+	uint8_t peer[16];
+};
+
 _Static_assert(sizeof(struct tp_flow_key4) == 16, "rte_hash compares 16 bytes in one go");
 _Static_assert(sizeof(struct tp_flow_key6) == 48, "rte_hash compares 48 bytes in one go");
+_Static_assert(sizeof(struct tp_flow_send_key) == 64, "rte_hash compares 64 bytes in one go");
 
 enum tp_flow_flag {
-	TP_FLOW_UP = 1,      /* client to peer: the packet received carries a ChannelData header */
-	TP_FLOW_IN6 = 2,     /* received over IPv6 */
-	TP_FLOW_OUT6 = 4,    /* sent over IPv6 */
-	TP_FLOW_HAIRPIN = 8, /* continue with the flow found under `hairpin` */
+	TP_FLOW_UP = 1,          /* client to peer */
+	TP_FLOW_IN6 = 2,         /* received over IPv6 */
+	TP_FLOW_OUT6 = 4,        /* sent over IPv6 */
+	TP_FLOW_HAIRPIN = 8,     /* continue with the flow found under `hairpin` */
+	TP_FLOW_INDICATION = 16, /* of a permission: the client's side is Send or Data */
 };
 
 #define TP_FLOW_HDR_MAX 52 /* IPv6 40 + UDP 8 + ChannelData 4 */
@@ -88,10 +117,13 @@ struct tp_flow {
 			     channel */
 	uint16_t out_sum; /* the same of the packet sent */
 	uint16_t ip_sum;  /* IPv4: folded sum of the prebuilt header's constant words */
+	uint16_t whole_max;   /* larger packets that came without DF are fragmented: to IPv6 only */
+	uint8_t tclass_clear; /* bits of the traffic class that are not copied */
+	uint8_t zero;
 	uint8_t hdr[TP_FLOW_HDR_MAX]; /* IP, UDP, ChannelData; lengths, TTL, checksums left zero */
-	uint8_t pad[12];
+	uint8_t pad[8];
 	const union tp_flow_key *hairpin; /* key of the flow that finishes the packet; family:
-					     TP_FLOW_OUT6 */
+					     TP_FLOW_OUT6; of a permission without dst_port_be */
 	void *owner;                      /* the writer's, never read by workers */
 	struct tp_flow *next_free;
 };
@@ -111,9 +143,9 @@ void tp_flow_table_free(struct tp_flow_table *table);
  * Publish a flow without next hop: workers find it when this returns, and punt.
  *
  * @param[out] out  owned by the table until tp_flow_del()
- * @return 0, -EINVAL (families of a pair differ, channel on both or neither side, or a hairpin
- *         from peer to client), -EEXIST (the key is taken) or -ENOSPC: max_flows of the family
- *         are in the table or wait for readers
+ * @return 0, -EINVAL (families of a pair differ, channels or ports that the form has not, or a
+ *         hairpin from peer to client), -EEXIST (the key is taken) or -ENOSPC: max_flows of the
+ *         family, or max_permissions, are in the table or wait for readers
  */
 int tp_flow_add(struct tp_flow_table *table, const struct tp_flow_spec *spec, struct tp_flow **out);
 
@@ -140,5 +172,13 @@ uint32_t tp_flow_lookup4_bulk(const struct tp_flow_table *table,
 		const struct tp_flow_key4 *const key[], uint32_t n, struct tp_flow *flow[]);
 uint32_t tp_flow_lookup6_bulk(const struct tp_flow_table *table,
 		const struct tp_flow_key6 *const key[], uint32_t n, struct tp_flow *flow[]);
+
+/** The same among the permissions: TP_FLOW_DATA by keys with src_port_be and channel_be zero. */
+uint32_t tp_flow_lookup_data4_bulk(const struct tp_flow_table *table,
+		const struct tp_flow_key4 *const key[], uint32_t n, struct tp_flow *flow[]);
+uint32_t tp_flow_lookup_data6_bulk(const struct tp_flow_table *table,
+		const struct tp_flow_key6 *const key[], uint32_t n, struct tp_flow *flow[]);
+uint32_t tp_flow_lookup_send_bulk(const struct tp_flow_table *table,
+		const struct tp_flow_send_key *const key[], uint32_t n, struct tp_flow *flow[]);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * next_hop - how a packet leaves: Ethernet addresses, egress port and MTU.
+ * next_hop - how a packet leaves: link-layer header, egress port and MTU.
  *
  * Immutable once published: a change is a new object, the old one is retired through tp_grace.
  * Flows point straight at it (no chain of indirections per packet), so the writer re-points the
@@ -12,10 +12,16 @@
 #include <stdalign.h>
 #include <stdint.h>
 
+#define TP_L2_UNTAGGED 12 /* both MACs */
+#define TP_L2_TAGGED 16   /* both MACs and an 802.1Q tag */
+
 struct tp_next_hop {
-	alignas(64) uint8_t macs[12]; /* destination, source: as they lie in the frame */
-	uint16_t port;                /* index of the egress interface in the configuration */
-	uint16_t mtu;                 /* largest IP packet, bytes */
+	/* Destination, source, tag: as they lie in the frame.  The ethertype follows l2_len bytes.
+	 */
+	alignas(64) uint8_t l2[TP_L2_TAGGED];
+	uint8_t l2_len; /* TP_L2_UNTAGGED or TP_L2_TAGGED */
+	uint16_t port;  /* index of the egress interface in the configuration */
+	uint16_t mtu;   /* largest IP packet, bytes */
 };
 
 #endif

@@ -18,9 +18,13 @@
 #include "base/verdict.h"
 #include "flow/flow.h"
 #include "flow/frame.h"
+#include "flow/indication.h"
 #include "flow/rewrite.h"
 
-/* in family, out family, direction; hairpin: client's family in, other client's family out. */
+/*
+ * in family, out family, direction; hairpin: client's family in, other client's family out.  Send
+ * and Data are up and down by indications, the last ones hairpins with one at either end or both.
+ */
 /* clang-format off */
 #define TP_PATHS(X)                     \
 	X(UP_44,      "up_4to4")        \
@@ -34,7 +38,19 @@
 	X(HAIRPIN_44, "hairpin_4to4")   \
 	X(HAIRPIN_46, "hairpin_4to6")   \
 	X(HAIRPIN_64, "hairpin_6to4")   \
-	X(HAIRPIN_66, "hairpin_6to6")
+	X(HAIRPIN_66, "hairpin_6to6")   \
+	X(SEND_44,    "send_4to4")      \
+	X(SEND_46,    "send_4to6")      \
+	X(SEND_64,    "send_6to4")      \
+	X(SEND_66,    "send_6to6")      \
+	X(DATA_44,    "data_4to4")      \
+	X(DATA_46,    "data_4to6")      \
+	X(DATA_64,    "data_6to4")      \
+	X(DATA_66,    "data_6to6")      \
+	X(HAIRPIN_INDICATION_44, "hairpin_indication_4to4") \
+	X(HAIRPIN_INDICATION_46, "hairpin_indication_4to6") \
+	X(HAIRPIN_INDICATION_64, "hairpin_indication_6to4") \
+	X(HAIRPIN_INDICATION_66, "hairpin_indication_6to6")
 /* clang-format on */
 
 enum tp_path {
@@ -71,6 +87,7 @@ struct tp_pipe {
 	struct tp_classify_conf classify;
 	uint64_t egress_ports; /* bit i: can send on interface i; what leaves elsewhere is punted */
 	uint16_t ip_id;        /* next IPv4 identification */
+	struct tp_tid_source tids; /* of Data indications; seed it */
 	struct tp_pipe_stats stats;
 };
 

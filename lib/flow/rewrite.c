@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/rewrite.h"
 
+#include "flow/indication.h"
 #include "wire/channel.h"
 #include "wire/checksum.h"
 
@@ -20,11 +21,12 @@ static enum tp_verdict classify_up(const struct tp_frame *frame, struct tp_parse
 	struct tp_channel_data cd;
 
 	if (len == 0 || !tp_channel_first_byte(payload[0]))
-		return TP_PUNT;
+		return tp_send_classify(frame->data, out);
 	if (tp_channel_parse(payload, len, &cd) != 0)
 		return TP_DROP_CHANNEL_DATA;
 	if (len - TP_CHANNEL_HDR_LEN - cd.len > CHANNEL_PADDING_MAX)
 		return TP_PUNT;
+	out->head_len = TP_CHANNEL_HDR_LEN;
 	out->data_len = cd.len;
 	return TP_FORWARD;
 }
@@ -37,11 +39,11 @@ static void form_key(const uint8_t *frame, struct tp_parsed *p)
 	if (p->is_up)
 		memcpy(&channel_be, frame + p->view.payload, sizeof(channel_be));
 	if (p->view.family == TP_IPV6) {
-		memcpy(&p->key.v6, frame + TP_ETH_LEN + 8, 36);
+		memcpy(&p->key.v6, frame + p->view.l4 - 32, 36);
 		p->key.v6.channel_be = channel_be;
 		memset(p->key.v6.zero, 0, sizeof(p->key.v6.zero));
 	} else {
-		memcpy(&p->key.v4, frame + TP_ETH_LEN + 12, 12);
+		memcpy(&p->key.v4, frame + p->view.l4 - 8, 12);
 		p->key.v4.channel_be = channel_be;
 		p->key.v4.zero = 0;
 	}
@@ -62,6 +64,7 @@ enum tp_verdict tp_classify(const struct tp_classify_conf *conf, const struct tp
 		return v;
 	port = dst_port(frame->data, &out->view);
 	out->is_up = port < conf->relay_port_min || port > conf->relay_port_max;
+	out->head_len = 0;
 	out->data_len = out->view.payload_len;
 	if (out->is_up) {
 		v = classify_up(frame, out);
@@ -81,19 +84,21 @@ struct carried {
 
 static inline struct carried carry(const uint8_t *frame, const struct tp_udp_view *view)
 {
-	const uint8_t *ip = frame + TP_ETH_LEN;
+	const uint8_t *udp = frame + view->l4, *ip;
 	struct carried c;
 
 	if (view->family == TP_IPV6) {
+		ip = udp - TP_IPV6_LEN;
 		c.ttl = ip[7];
 		c.tclass = (uint8_t)(ip[0] << 4 | ip[1] >> 4);
 		c.is_df = false;
 	} else {
+		ip = udp - TP_IPV4_LEN;
 		c.ttl = ip[8];
 		c.tclass = ip[1];
 		c.is_df = (ip[6] & (TP_IPV4_DF >> 8)) != 0;
 	}
-	memcpy(&c.csum, frame + view->l4 + 6, sizeof(c.csum));
+	memcpy(&c.csum, udp + 6, sizeof(c.csum));
 	return c;
 }
 
@@ -139,10 +144,58 @@ static inline uint16_t udp_csum(uint16_t old, const struct tp_parsed *p, const s
 		return csum_finish(tp_csum_add(plus + htons(TP_IPPROTO_UDP), data, p->data_len));
 	}
 	minus = in->in_sum + len_sum(TP_UDP_LEN + in_len, p->is_up ? p->data_len : 0);
-	n_pad = in_len - p->data_len - (p->is_up ? TP_CHANNEL_HDR_LEN : 0);
+	n_pad = in_len - p->data_len - p->head_len;
 	if (n_pad != 0)
 		minus += padding_sum(data + p->data_len, n_pad, p->data_len);
 	return csum_finish((uint16_t)~old + (uint32_t)(uint16_t)~tp_csum_fold(minus) + plus);
+}
+
+/* Bytes of the indication that is written around the data; none where it leaves as anything else.
+ */
+struct around {
+	uint32_t head_len, pad_len;
+	uint8_t head[TP_INDICATION_LEN6];
+};
+
+static inline bool is_data_indication(const struct tp_flow *out)
+{
+	return (out->flags & (TP_FLOW_INDICATION | TP_FLOW_UP)) == TP_FLOW_INDICATION;
+}
+
+/* Sum of n bytes behind the data: what begins in the second half of a word counts swapped. */
+static uint32_t tail_sum(const uint8_t *tail, uint32_t n, uint16_t data_len)
+{
+	uint16_t sum = tp_csum_fold(tp_csum_add(0, tail, n));
+
+	return data_len & 1 ? __builtin_bswap16(sum) : sum;
+}
+
+/*
+ * The checksum of an indication, before or after.  All words of a datagram add up to -0, so the
+ * data is worth the complement of everything around it: addresses, UDP header (with the checksum,
+ * right or wrong), head, tail, and the length once more for the pseudo header.
+ */
+static uint16_t udp_csum_indication(const uint8_t *frame, const struct tp_parsed *p,
+		const struct tp_flow *out, uint32_t udp_len, const struct around *around)
+{
+	const uint8_t *udp = frame + p->view.l4, *data = frame + p->view.payload + p->head_len;
+	const uint8_t *addrs = udp - (p->view.family == TP_IPV6 ? 32 : 8);
+	uint32_t n_tail = p->view.payload_len - p->head_len - p->data_len, minus, plus;
+	bool has_channel = (out->flags & (TP_FLOW_INDICATION | TP_FLOW_UP)) == 0;
+
+	plus = out->out_sum + len_sum(udp_len, has_channel ? p->data_len : 0);
+	if (out->flags & TP_FLOW_UP)
+		plus += htons(p->peer_port);
+	plus = tp_csum_add(plus, around->head, around->head_len);
+	if (udp[6] == 0 && udp[7] == 0) {
+		if ((out->flags & TP_FLOW_OUT6) == 0)
+			return 0;
+		return csum_finish(tp_csum_add(plus + htons(TP_IPPROTO_UDP), data, p->data_len));
+	}
+	minus = tp_csum_add(htons((uint16_t)(TP_UDP_LEN + p->view.payload_len)), addrs,
+			(size_t)(data - addrs));
+	minus += tail_sum(data + p->data_len, n_tail, p->data_len);
+	return csum_finish((uint32_t)(uint16_t)~tp_csum_fold(minus) + plus);
 }
 
 static inline void write_ipv4(uint8_t *ip, const struct tp_flow *out, const struct carried *c,
@@ -151,7 +204,7 @@ static inline void write_ipv4(uint8_t *ip, const struct tp_flow *out, const stru
 	struct tp_ipv4_hdr *h = (struct tp_ipv4_hdr *)ip;
 
 	memcpy(ip, out->hdr, TP_IPV4_LEN + TP_UDP_LEN);
-	h->tos = c->tclass;
+	h->tos = c->tclass & (uint8_t)~out->tclass_clear;
 	h->total_len_be = htons((uint16_t)len);
 	h->id_be = is_df ? 0 : htons(ip_id); /* RFC 6864: an atomic datagram needs none */
 	h->frag_be = is_df ? htons(TP_IPV4_DF) : 0;
@@ -166,7 +219,7 @@ static inline void write_ipv6(
 	struct tp_ipv6_hdr *h = (struct tp_ipv6_hdr *)ip;
 
 	memcpy(ip, out->hdr, TP_IPV6_LEN + TP_UDP_LEN);
-	h->ver_class_flow_be |= htonl((uint32_t)c->tclass << 20);
+	h->ver_class_flow_be |= htonl((uint32_t)(c->tclass & (uint8_t)~out->tclass_clear) << 20);
 	h->payload_len_be = htons((uint16_t)udp_len);
 	h->hop_limit = (uint8_t)(c->ttl - 1);
 }
@@ -180,17 +233,33 @@ static inline void write_udp(uint8_t *udp, const struct tp_flow *out, uint32_t u
 
 	h->len_be = htons((uint16_t)udp_len);
 	h->csum = csum;
-	if (out->flags & TP_FLOW_UP)
+	if (out->flags & (TP_FLOW_UP | TP_FLOW_INDICATION))
 		return;
 	memcpy(udp + TP_UDP_LEN, out->hdr + out->hdr_len - TP_CHANNEL_HDR_LEN, 2);
 	memcpy(udp + TP_UDP_LEN + 2, &len_be, sizeof(len_be));
 }
 
-static inline void write_ethernet(uint8_t *eth, const struct tp_next_hop *nh, uint16_t ethertype)
+/* What a permission's flow leaves open. */
+static inline void write_indication(uint8_t *udp, const struct tp_flow *out,
+		const struct tp_parsed *p, const struct around *around)
 {
-	memcpy(eth, nh->macs, sizeof(nh->macs));
-	eth[12] = (uint8_t)(ethertype >> 8);
-	eth[13] = (uint8_t)ethertype;
+	uint16_t peer_port_be = htons(p->peer_port);
+
+	if (out->flags & TP_FLOW_UP)
+		memcpy(udp + 2, &peer_port_be, sizeof(peer_port_be));
+	memcpy(udp + TP_UDP_LEN, around->head, around->head_len);
+	memset(udp + TP_UDP_LEN + around->head_len + p->data_len, 0, around->pad_len);
+}
+
+/*
+ * Link-layer header.  To copy the room for a tag whether there is one or not costs no branch: the
+ * ethertype and the IP header are written behind it, over what was too much.
+ */
+static inline void write_l2(uint8_t *eth, const struct tp_next_hop *nh, uint16_t ethertype)
+{
+	memcpy(eth, nh->l2, sizeof(nh->l2));
+	eth[nh->l2_len] = (uint8_t)(ethertype >> 8);
+	eth[nh->l2_len + 1] = (uint8_t)ethertype;
 }
 
 static inline uint64_t deadline(const struct tp_flow *flow)
@@ -205,21 +274,29 @@ static inline bool can_send(uint64_t egress_ports, const struct tp_next_hop *nh)
 	return nh->port < 64 && (egress_ports >> nh->port & 1) != 0;
 }
 
-enum tp_verdict tp_rewrite(struct tp_frame *frame, const struct tp_parsed *p,
-		const struct tp_flow *in, const struct tp_flow *out, uint64_t egress_ports,
-		uint64_t now_ns, uint16_t ip_id)
+/* key and tids are of is_indication, which is a constant wherever this is inlined. */
+static inline __attribute__((always_inline)) enum tp_verdict rewrite(struct tp_frame *frame,
+		const struct tp_parsed *p, const struct tp_flow *in, const struct tp_flow *out,
+		const union tp_flow_key *key, struct tp_tid_source *tids, uint64_t egress_ports,
+		uint64_t now_ns, uint16_t ip_id, const bool is_indication)
 {
 	/* Pairs with the release in tp_flow_set_next_hop(). */
 	const struct tp_next_hop *nh = atomic_load_explicit(&out->next_hop, memory_order_acquire);
 	const struct carried c = carry(frame->data, &p->view);
 	const bool is_out6 = (out->flags & TP_FLOW_OUT6) != 0;
-	const uint32_t ip_len = (uint32_t)out->hdr_len + p->data_len;
+	const bool is_data = is_indication && is_data_indication(out);
+	struct around around = {
+		.head_len = is_data ? tp_data_head_len(out) : 0,
+		.pad_len = is_data ? -(uint32_t)p->data_len & 3 : 0,
+	};
+	const uint32_t ip_len = out->hdr_len + around.head_len + p->data_len + around.pad_len;
 	const uint32_t udp_len = ip_len - (is_out6 ? TP_IPV6_LEN : TP_IPV4_LEN);
 	/* The data stays where it is; the frame to send begins `start` bytes behind the one
-	 * received. */
-	const int32_t data_at = p->view.payload + (p->is_up ? TP_CHANNEL_HDR_LEN : 0);
-	const int32_t start = data_at - out->hdr_len - TP_ETH_LEN;
-	uint8_t *eth, *ip;
+	 * received, and its IP packet at ip_at. */
+	const int32_t data_at = p->view.payload + p->head_len;
+	const int32_t ip_at = data_at - (int32_t)around.head_len - out->hdr_len;
+	int32_t start;
+	uint8_t *ip, *udp;
 	uint16_t csum;
 
 	if (now_ns >= deadline(in))
@@ -227,27 +304,55 @@ enum tp_verdict tp_rewrite(struct tp_frame *frame, const struct tp_parsed *p,
 	if (now_ns >= deadline(out))
 		return TP_PUNT;
 	if (c.ttl <= 1)
-		return TP_DROP_TTL;
+		return TP_PUNT;
 	if (nh == NULL || !can_send(egress_ports, nh) || ip_len > nh->mtu)
 		return TP_PUNT;
+	if (ip_len > out->whole_max && p->view.family == TP_IPV4 && !c.is_df)
+		return TP_PUNT;
+	if (is_data &&
+			data_at + p->data_len + around.pad_len >
+					(uint32_t)frame->len + frame->tailroom)
+		return TP_PUNT;
+	if (is_indication && tp_parsed_is_send(p) && !tp_send_fingerprint_ok(frame->data, p))
+		return TP_PUNT;
+	start = ip_at - (nh->l2_len + TP_ETHERTYPE_LEN);
 	if (frame->headroom + start < 0)
 		return TP_DROP_HEADROOM;
 
-	csum = udp_csum(c.csum, p, in, out, udp_len, frame->data + data_at);
-	eth = frame->data + start;
-	ip = eth + TP_ETH_LEN;
-	write_ethernet(eth, nh, is_out6 ? TP_ETHERTYPE_IPV6 : TP_ETHERTYPE_IPV4);
+	if (is_data)
+		tp_data_head(around.head, key, (out->flags & TP_FLOW_IN6) != 0, p->data_len, tids);
+	csum = is_indication ? udp_csum_indication(frame->data, p, out, udp_len, &around)
+			     : udp_csum(c.csum, p, in, out, udp_len, frame->data + data_at);
+	ip = frame->data + ip_at;
+	udp = ip + (is_out6 ? TP_IPV6_LEN : TP_IPV4_LEN);
+	write_l2(frame->data + start, nh, is_out6 ? TP_ETHERTYPE_IPV6 : TP_ETHERTYPE_IPV4);
 	if (is_out6) {
 		write_ipv6(ip, out, &c, udp_len);
-		write_udp(ip + TP_IPV6_LEN, out, udp_len, csum, p->data_len);
+		write_udp(udp, out, udp_len, csum, p->data_len);
 	} else {
 		write_ipv4(ip, out, &c, ip_len,
 				p->view.family == TP_IPV6 ? ip_len > DF_CLEAR_MAX : c.is_df, ip_id);
-		write_udp(ip + TP_IPV4_LEN, out, udp_len, csum, p->data_len);
+		write_udp(udp, out, udp_len, csum, p->data_len);
 	}
-	frame->data = eth;
-	frame->len = (uint16_t)(TP_ETH_LEN + ip_len);
+	if (is_indication)
+		write_indication(udp, out, p, &around);
+	frame->data += start;
+	frame->len = (uint16_t)(ip_at - start + ip_len);
 	frame->headroom = (uint16_t)(frame->headroom + start);
 	frame->port = nh->port;
 	return TP_FORWARD;
+}
+
+enum tp_verdict tp_rewrite(struct tp_frame *frame, const struct tp_parsed *p,
+		const struct tp_flow *in, const struct tp_flow *out, uint64_t egress_ports,
+		uint64_t now_ns, uint16_t ip_id)
+{
+	return rewrite(frame, p, in, out, NULL, NULL, egress_ports, now_ns, ip_id, false);
+}
+
+enum tp_verdict tp_rewrite_indication(struct tp_frame *frame, const struct tp_parsed *p,
+		const struct tp_flow *in, const struct tp_flow *out, const union tp_flow_key *key,
+		struct tp_tid_source *tids, uint64_t egress_ports, uint64_t now_ns, uint16_t ip_id)
+{
+	return rewrite(frame, p, in, out, key, tids, egress_ports, now_ns, ip_id, true);
 }

@@ -163,6 +163,7 @@ static void find_napi(struct tp_afxdp *x)
 static uint32_t afxdp_rx(struct tp_port *port, struct tp_frame frames[], uint32_t n)
 {
 	struct tp_afxdp *x = afxdp_of(port);
+	const uint64_t chunk_bytes = 1ull << x->umem->chunk_shift;
 	uint32_t at = 0;
 	uint32_t i;
 
@@ -180,6 +181,7 @@ static uint32_t afxdp_rx(struct tp_port *port, struct tp_frame frames[], uint32_
 			.data = x->umem->area + desc->addr,
 			.len = (uint16_t)desc->len,
 			.headroom = (uint16_t)(desc->addr - chunk),
+			.tailroom = (uint16_t)(chunk + chunk_bytes - desc->addr - desc->len),
 			.port = port->index,
 			.cookie = chunk,
 		};
@@ -675,32 +677,38 @@ static uint32_t count_sysfs_queues(const char *ifname)
 	return n;
 }
 
-/* @return whether the driver answered */
-static bool get_channels(const char *ifname, struct ethtool_channels *out)
+/* @param[in,out] question  begins with its command */
+static bool ethtool_ask(const char *ifname, void *question)
 {
-	struct ifreq ifr = { .ifr_data = (void *)out };
+	struct ifreq ifr = { .ifr_data = question };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	bool is_known;
-	int fd;
 
-	*out = (struct ethtool_channels){ .cmd = ETHTOOL_GCHANNELS };
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", ifname);
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", ifname);
 	is_known = ioctl(fd, SIOCETHTOOL, &ifr) == 0;
 	close(fd);
 	return is_known;
 }
 
+bool tp_if_strips_vlan(const char *ifname)
+{
+	struct ethtool_value flags = { .cmd = ETHTOOL_GFLAGS };
+
+	return ethtool_ask(ifname, &flags) && (flags.data & ETH_FLAG_RXVLAN) != 0;
+}
+
 uint32_t tp_if_queues(const char *ifname)
 {
-	struct ethtool_channels channels;
-	uint32_t n = 0;
+	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
+	uint32_t n;
 
 	if (if_nametoindex(ifname) == 0)
 		return 0;
-	if (get_channels(ifname, &channels))
-		n = channels.rx_count + channels.combined_count;
+	if (!ethtool_ask(ifname, &channels))
+		channels.rx_count = channels.combined_count = 0;
+	n = channels.rx_count + channels.combined_count;
 	if (n == 0)
 		n = count_sysfs_queues(ifname);
 	return n > 0 ? n : 1; /* a driver that tells nothing has one */
@@ -708,10 +716,10 @@ uint32_t tp_if_queues(const char *ifname)
 
 char *tp_if_queues_command(const char *ifname, uint32_t n, char *buf, size_t room)
 {
-	struct ethtool_channels channels;
+	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
 
 	/* Some drivers pair the queues of both directions, others count them apart. */
-	if (get_channels(ifname, &channels) && channels.max_combined == 0 && channels.max_rx != 0)
+	if (ethtool_ask(ifname, &channels) && channels.max_combined == 0 && channels.max_rx != 0)
 		snprintf(buf, room, "ethtool -L %s rx %u tx %u", ifname, n, n);
 	else
 		snprintf(buf, room, "ethtool -L %s combined %u", ifname, n);

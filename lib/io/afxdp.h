@@ -54,6 +54,12 @@ enum tp_xdp_mode tp_afxdp_mode(const struct tp_port *port);
  */
 uint32_t tp_afxdp_in_rings(const struct tp_port *port);
 
+/**
+ * @return whether the interface takes VLAN tags off in hardware (ethtool: rx-vlan-offload).  XDP
+ *         then sees frames of all VLANs as untagged ones.
+ */
+bool tp_if_strips_vlan(const char *ifname);
+
 /** Number of receive queues of an interface (ETHTOOL_GCHANNELS, else sysfs); 0: unknown interface.
  */
 uint32_t tp_if_queues(const char *ifname);

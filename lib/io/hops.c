@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "wire/ip.h"
 
 #define HASH_NONFATAL_OOM 1 /* an element that could not be added has no hh.tbl */
 #include <uthash.h>
@@ -18,9 +19,16 @@
 #define BACKOFF_MIN_NS TP_NS_PER_SEC
 #define BACKOFF_MAX_NS (64 * TP_NS_PER_SEC)
 
+/* One of the configured interfaces, or a VLAN of one. */
 struct link {
 	unsigned int ifindex;
+	UT_hash_handle hh;
 	uint16_t port;
+	uint16_t vlan;      /* 0: no VLAN */
+	struct link *below; /* the interface of a VLAN; NULL: no VLAN, or it is gone */
+	LIST_ENTRY(link) of_below;
+	LIST_HEAD(, link) vlans;
+	bool is_found; /* in the listing being read */
 	struct tp_nl_link state;
 	LIST_HEAD(, neigh) neighs;
 };
@@ -71,7 +79,10 @@ struct tp_hops {
 	void *ctx;
 	struct tp_grace *grace;
 	void (*on_change)(const struct tp_hop *hop);
-	uint64_t hash_seed; /* secret: peers choose their addresses */
+	void (*on_vlan)(void *ctx, uint16_t port, uint16_t vlan, bool is_up);
+	void *on_vlan_ctx;
+	uint64_t hash_seed;    /* secret: peers choose their addresses */
+	struct link *by_index; /* configured ones and VLANs, by ifindex */
 	struct neigh *neighs;
 	struct hop *hops;
 	TAILQ_HEAD(, neigh) turns;
@@ -80,7 +91,7 @@ struct tp_hops {
 	bool is_lost;    /* events were lost, or a link has not been asked for yet */
 	bool has_warned;
 	uint32_t n_links;
-	struct link links[];
+	struct link links[]; /* the configured ones: port i */
 };
 
 static unsigned int hash_of(const struct tp_hops *h, const void *key, size_t bytes)
@@ -92,7 +103,25 @@ static unsigned int hash_of(const struct tp_hops *h, const void *key, size_t byt
 
 static bool link_is_usable(const struct link *link)
 {
+	if (link->vlan != 0 && (link->below == NULL || !link->below->state.is_up))
+		return false;
 	return link->state.is_up && link->state.is_ethernet;
+}
+
+static void l2_write(const struct neigh *neigh, struct tp_next_hop *out)
+{
+	const struct link *link = neigh->link;
+
+	memcpy(out->l2, neigh->state.mac, 6);
+	memcpy(out->l2 + 6, link->state.mac, 6);
+	out->l2_len = TP_L2_UNTAGGED;
+	if (link->vlan == 0)
+		return;
+	out->l2[12] = TP_ETHERTYPE_VLAN >> 8;
+	out->l2[13] = TP_ETHERTYPE_VLAN & 0xff;
+	out->l2[14] = (uint8_t)(link->vlan >> 8); /* priority 0 */
+	out->l2[15] = (uint8_t)link->vlan;
+	out->l2_len = TP_L2_TAGGED;
 }
 
 /* What the hop's next hop should be.  @return whether there should be one */
@@ -107,8 +136,7 @@ static bool next_hop_compute(const struct hop *hop, struct tp_next_hop *out)
 	if (hop->key.mtu != 0 && hop->key.mtu < mtu)
 		mtu = hop->key.mtu;
 	memset(out, 0, sizeof(*out));
-	memcpy(out->macs, neigh->state.mac, 6);
-	memcpy(out->macs + 6, link->state.mac, 6);
+	l2_write(neigh, out);
 	out->port = link->port;
 	out->mtu = mtu < UINT16_MAX ? (uint16_t)mtu : UINT16_MAX;
 	return true;
@@ -116,8 +144,8 @@ static bool next_hop_compute(const struct hop *hop, struct tp_next_hop *out)
 
 static bool next_hop_equal(const struct tp_next_hop *a, const struct tp_next_hop *b)
 {
-	return memcmp(a->macs, b->macs, sizeof(a->macs)) == 0 && a->port == b->port &&
-			a->mtu == b->mtu;
+	return a->l2_len == b->l2_len && memcmp(a->l2, b->l2, sizeof(a->l2)) == 0 &&
+			a->port == b->port && a->mtu == b->mtu;
 }
 
 static struct tp_next_hop *next_hop_new(const struct tp_next_hop *value)
@@ -160,6 +188,15 @@ static void neigh_publish(struct tp_hops *h, struct neigh *neigh)
 	neigh->is_owed = false;
 	LIST_FOREACH (hop, &neigh->hops, of_neigh)
 		hop_publish(h, hop);
+}
+
+/* A VLAN that is gone lives on while it has neighbours: routes may still lead there. */
+static void vlan_put(struct tp_hops *h, struct link *link)
+{
+	if (link->vlan == 0 || link->below != NULL || !LIST_EMPTY(&link->neighs))
+		return;
+	HASH_DELETE(hh, h->by_index, link);
+	free(link);
 }
 
 /* Neighbours. */
@@ -266,6 +303,7 @@ static void neigh_put(struct tp_hops *h, struct neigh *neigh)
 	LIST_REMOVE(neigh, of_link);
 	TAILQ_REMOVE(&h->turns, neigh, turn);
 	HASH_DELETE(hh, h->neighs, neigh);
+	vlan_put(h, neigh->link);
 	free(neigh);
 }
 
@@ -288,15 +326,12 @@ static struct hop *hop_new(struct tp_hops *h, const struct hop_key *key)
 	return hop;
 }
 
-static struct link *link_find(struct tp_hops *h, unsigned int ifindex)
+static struct link *link_find(const struct tp_hops *h, unsigned int ifindex)
 {
-	uint32_t i;
+	struct link *link;
 
-	for (i = 0; i < h->n_links; i++) {
-		if (h->links[i].ifindex == ifindex)
-			return &h->links[i];
-	}
-	return NULL;
+	HASH_FIND(hh, h->by_index, &ifindex, sizeof(ifindex), link);
+	return link;
 }
 
 int tp_hops_get(struct tp_hops *h, const struct tp_nl_route *route, struct tp_hop **out)
@@ -342,17 +377,117 @@ void tp_hops_put(struct tp_hops *h, struct tp_hop *shown)
 
 /* Links. */
 
-static void link_update(struct tp_hops *h, struct link *link, const struct tp_nl_link *state)
+static void link_publish(struct tp_hops *h, struct link *link, bool was_usable)
 {
-	const bool was_usable = link_is_usable(link);
 	struct neigh *neigh;
 
-	link->state = *state;
 	LIST_FOREACH (neigh, &link->neighs, of_link) {
 		if (!was_usable)
 			neigh_hurry(neigh);
 		neigh_publish(h, neigh);
 	}
+	if (link->vlan != 0 && h->on_vlan != NULL)
+		h->on_vlan(h->on_vlan_ctx, link->port, link->vlan, link_is_usable(link));
+}
+
+static void link_update(struct tp_hops *h, struct link *link, const struct tp_nl_link *state)
+{
+	const bool was_usable = link_is_usable(link);
+	struct link *vlan;
+
+	link->state = *state;
+	link_publish(h, link, was_usable);
+	LIST_FOREACH (vlan, &link->vlans, of_below)
+		link_publish(h, vlan, was_usable);
+}
+
+static void vlan_gone(struct tp_hops *h, struct link *link)
+{
+	if (link->below == NULL)
+		return;
+	LIST_REMOVE(link, of_below);
+	link->below = NULL;
+	link_publish(h, link, true);
+	vlan_put(h, link);
+}
+
+static struct link *vlan_new(struct tp_hops *h, unsigned int ifindex)
+{
+	struct link *link = calloc(1, sizeof(*link));
+
+	if (link == NULL)
+		return NULL;
+	link->ifindex = ifindex;
+	HASH_ADD(hh, h->by_index, ifindex, sizeof(ifindex), link);
+	if (link->hh.tbl == NULL) {
+		free(link);
+		return NULL;
+	}
+	return link;
+}
+
+/*
+ * Any link that is not configured.  It matters when it is a VLAN of one that is; and the ifindex
+ * may have been that of another before.
+ */
+static void vlan_update(struct tp_hops *h, const struct tp_nl_link *state)
+{
+	struct link *link = link_find(h, state->ifindex), *below = NULL;
+
+	if (state->vlan != 0)
+		below = link_find(h, state->vlan_parent);
+	if (below != NULL && below->vlan != 0)
+		below = NULL; /* a tag within a tag: the kernel path's */
+	if (link != NULL && (link->below != below || link->vlan != state->vlan)) {
+		vlan_gone(h, link);
+		link = link_find(h, state->ifindex);
+	}
+	if (below == NULL)
+		return;
+	if (link == NULL)
+		link = vlan_new(h, state->ifindex);
+	if (link == NULL) {
+		h->is_lost = true; /* memory was short: look again */
+		return;
+	}
+	if (link->below == NULL) {
+		link->below = below;
+		link->port = below->port;
+		link->vlan = state->vlan;
+		LIST_INSERT_HEAD(&below->vlans, link, of_below);
+	}
+	link->is_found = true;
+	link_update(h, link, state);
+}
+
+static bool is_configured(const struct tp_hops *h, const struct link *link)
+{
+	return link >= h->links && link < h->links + h->n_links;
+}
+
+static void vlan_listed(void *ctx, const struct tp_nl_link *state)
+{
+	struct tp_hops *h = ctx;
+	const struct link *link = link_find(h, state->ifindex);
+
+	if (link == NULL || !is_configured(h, link))
+		vlan_update(h, state);
+}
+
+/* @return whether the kernel answered */
+static bool vlans_ask(struct tp_hops *h)
+{
+	struct link *link, *next;
+
+	HASH_ITER (hh, h->by_index, link, next)
+		link->is_found = is_configured(h, link);
+	if (tp_nl_is_unanswered(h->ops->get_links(h->ctx, vlan_listed, h)))
+		return false;
+	HASH_ITER (hh, h->by_index, link, next) {
+		if (!link->is_found)
+			vlan_gone(h, link);
+	}
+	return true;
 }
 
 /* @return whether the kernel answered for all of them */
@@ -362,6 +497,7 @@ static bool links_ask(struct tp_hops *h)
 	uint32_t i;
 	int rc;
 
+	h->is_lost = false;
 	for (i = 0; i < h->n_links; i++) {
 		rc = h->ops->get_link(h->ctx, h->links[i].ifindex, &state);
 		if (tp_nl_is_unanswered(rc))
@@ -370,7 +506,7 @@ static bool links_ask(struct tp_hops *h)
 			state = (struct tp_nl_link){ .is_up = false };
 		link_update(h, &h->links[i], &state);
 	}
-	return true;
+	return vlans_ask(h) && !h->is_lost;
 }
 
 /* Events and turns. */
@@ -390,8 +526,12 @@ void tp_hops_on_link(struct tp_hops *h, const struct tp_nl_link *state, bool is_
 	const struct tp_nl_link gone = { .is_up = false };
 	struct link *link = link_find(h, state->ifindex);
 
-	if (link != NULL)
+	if (link != NULL && is_configured(h, link))
 		link_update(h, link, is_gone ? &gone : state);
+	else if (!is_gone)
+		vlan_update(h, state);
+	else if (link != NULL)
+		vlan_gone(h, link);
 }
 
 void tp_hops_on_overflow(struct tp_hops *h)
@@ -444,6 +584,8 @@ int tp_hops_new(const struct tp_resolver_conf *conf, void (*on_change)(const str
 	h->ctx = conf->ctx;
 	h->grace = conf->grace;
 	h->on_change = on_change;
+	h->on_vlan = conf->on_vlan;
+	h->on_vlan_ctx = conf->on_vlan_ctx;
 	/* Up to 256 bytes are never cut short. */
 	if (getrandom(&h->hash_seed, sizeof(h->hash_seed), 0) != sizeof(h->hash_seed))
 		abort();
@@ -452,7 +594,13 @@ int tp_hops_new(const struct tp_resolver_conf *conf, void (*on_change)(const str
 	for (i = 0; i < h->n_links; i++) {
 		h->links[i].ifindex = conf->ifindexes[i];
 		h->links[i].port = (uint16_t)i;
-		LIST_INIT(&h->links[i].neighs);
+		if (link_find(h, conf->ifindexes[i]) != NULL)
+			continue; /* 0, more than once */
+		HASH_ADD(hh, h->by_index, ifindex, sizeof(h->links[i].ifindex), &h->links[i]);
+		if (h->links[i].hh.tbl == NULL) {
+			tp_hops_free(h);
+			return -ENOMEM;
+		}
 	}
 	h->is_lost = !links_ask(h);
 	*out = h;
@@ -461,6 +609,14 @@ int tp_hops_new(const struct tp_resolver_conf *conf, void (*on_change)(const str
 
 void tp_hops_free(struct tp_hops *h)
 {
+	struct link *link = h->by_index, *next;
+
 	assert(h->hops == NULL && h->neighs == NULL);
+	HASH_CLEAR(hh, h->by_index); /* the links are still chained to each other */
+	for (; link != NULL; link = next) {
+		next = link->hh.next;
+		if (!is_configured(h, link))
+			free(link);
+	}
 	free(h);
 }

@@ -2,11 +2,11 @@
 /*
  * hops - the lower half of the resolver: links, neighbours, and the next hops they make.
  *
- *     tp_hop (neighbour, route MTU) -> neighbour (ifindex, gateway) -> link
+ *     tp_hop (neighbour, route MTU) -> neighbour (ifindex, gateway) -> link -> link below a VLAN
  *
  * A hop owns the tp_next_hop that its flows point at: none while the link is down, has no carrier
- * or is no Ethernet, or while the neighbour is unknown.  Neighbours exist while hops need
- * them, and are asked for until found and confirmed when stale.
+ * (or the one below it) or is no Ethernet, or while the neighbour is unknown.  Neighbours exist
+ * while hops need them, and are asked for until found and confirmed when stale.
  *
  * Threads: control.
  */

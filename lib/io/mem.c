@@ -102,6 +102,8 @@ static uint32_t mem_rx(struct tp_port *port, struct tp_frame frames[], uint32_t 
 			.data = chunk->data,
 			.len = (uint16_t)chunk->len,
 			.headroom = (uint16_t)(chunk->data - chunk->room),
+			.tailroom = (uint16_t)(chunk->room + TP_MEM_CHUNK - chunk->data -
+					chunk->len),
 			.port = port->index,
 			.cookie = (uintptr_t)chunk,
 		};

@@ -4,13 +4,16 @@
 #include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <linux/if_arp.h>
+#include <linux/if_ether.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdalign.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/time.h>
 
 #define BUF_BYTES 32768 /* as iproute2: one link with all its attributes fits */
@@ -20,6 +23,8 @@
 #define READ_MAX 1000              /* messages a call: a storm of events must not hold the loop */
 #define DRAIN_MAX (64 * 1024)      /* more than EVENT_BUF_BYTES can hold */
 #define ANSWER_TIMEOUT_USEC 200000 /* rtnetlink answers inside send(); without memory, never */
+
+#define VLAN_MAX 4094 /* 802.1Q reserves 4095 */
 
 #define NUD_USABLE (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP)
 
@@ -71,6 +76,11 @@ static const struct nlattr *attr_find(const struct nlmsghdr *nlh, size_t head_by
 	return attr_find_in(start, (size_t)(end - start), type);
 }
 
+static const struct nlattr *attr_find_nested(const struct nlattr *nest, uint16_t type)
+{
+	return attr_find_in(mnl_attr_get_payload(nest), mnl_attr_get_payload_len(nest), type);
+}
+
 static uint32_t attr_u32(const struct nlattr *attr)
 {
 	return attr != NULL && mnl_attr_get_payload_len(attr) >= 4 ? mnl_attr_get_u32(attr) : 0;
@@ -110,8 +120,39 @@ static uint32_t attr_mtu(const struct nlattr *metrics)
 {
 	if (metrics == NULL)
 		return 0;
-	return attr_u32(attr_find_in(mnl_attr_get_payload(metrics),
-			mnl_attr_get_payload_len(metrics), RTAX_MTU));
+	return attr_u32(attr_find_nested(metrics, RTAX_MTU));
+}
+
+static bool is_vlan_kind(const struct nlattr *kind)
+{
+	static const char vlan[] = "vlan";
+
+	return kind != NULL && mnl_attr_get_payload_len(kind) >= sizeof(vlan) - 1 &&
+			strncmp(mnl_attr_get_payload(kind), vlan, mnl_attr_get_payload_len(kind)) ==
+			0;
+}
+
+/* 802.1Q only, and only where the parent is of this namespace: else its index means another. */
+static void vlan_read(const struct nlmsghdr *nlh, struct tp_nl_link *link)
+{
+	const size_t head = sizeof(struct ifinfomsg);
+	const struct nlattr *info = attr_find(nlh, head, IFLA_LINKINFO), *data, *id, *protocol;
+
+	if (info == NULL || attr_find(nlh, head, IFLA_LINK_NETNSID) != NULL ||
+			!is_vlan_kind(attr_find_nested(info, IFLA_INFO_KIND)))
+		return;
+	data = attr_find_nested(info, IFLA_INFO_DATA);
+	if (data == NULL)
+		return;
+	id = attr_find_nested(data, IFLA_VLAN_ID);
+	protocol = attr_find_nested(data, IFLA_VLAN_PROTOCOL);
+	if (id == NULL || mnl_attr_get_payload_len(id) < 2 ||
+			(protocol != NULL && mnl_attr_get_u16(protocol) != htons(ETH_P_8021Q)))
+		return;
+	if (mnl_attr_get_u16(id) == 0 || mnl_attr_get_u16(id) > VLAN_MAX)
+		return;
+	link->vlan = mnl_attr_get_u16(id);
+	link->vlan_parent = attr_u32(attr_find(nlh, head, IFLA_LINK));
 }
 
 /* False for the partial messages of bridges, wireless drivers and IPv6. */
@@ -133,6 +174,7 @@ static bool link_read(const struct nlmsghdr *nlh, struct tp_nl_link *out)
 			mnl_attr_get_payload_len(mac) == sizeof(link.mac);
 	if (link.is_ethernet)
 		memcpy(link.mac, mnl_attr_get_payload(mac), sizeof(link.mac));
+	vlan_read(nlh, &link);
 	*out = link;
 	return true;
 }
@@ -283,8 +325,10 @@ void tp_nl_close(struct tp_nl *nl)
 /*
  * Wait for the message with the sequence number of the question last sent.  Answers to earlier
  * questions, which were given up after the timeout, are thrown away.  NULL: see errno.
+ *
+ * @param[out] bytes  of the message and those that follow it in the same answer
  */
-static const struct nlmsghdr *answer_wait(struct tp_nl *nl)
+static const struct nlmsghdr *answer_wait(struct tp_nl *nl, int *bytes)
 {
 	const void *msg = nl->buf;
 	const struct nlmsghdr *nlh = msg;
@@ -298,7 +342,8 @@ static const struct nlmsghdr *answer_wait(struct tp_nl *nl)
 			errno = ETIMEDOUT;
 		if (n < 0)
 			return NULL;
-		if (mnl_nlmsg_ok(nlh, (int)n) && nlh->nlmsg_seq == nl->seq)
+		*bytes = (int)n;
+		if (mnl_nlmsg_ok(nlh, *bytes) && nlh->nlmsg_seq == nl->seq)
 			return nlh;
 	}
 }
@@ -311,11 +356,12 @@ static const struct nlmsghdr *ask(struct tp_nl *nl, struct nlmsghdr *question, u
 {
 	const struct nlmsghdr *nlh;
 	const struct nlmsgerr *err;
+	int bytes;
 
 	question->nlmsg_seq = ++nl->seq;
 	if (mnl_socket_sendto(nl->ask, question, question->nlmsg_len) < 0)
 		return NULL;
-	nlh = answer_wait(nl);
+	nlh = answer_wait(nl, &bytes);
 	if (nlh == NULL)
 		return NULL;
 	if (nlh->nlmsg_type == NLMSG_ERROR && mnl_nlmsg_get_payload_len(nlh) >= sizeof(*err)) {
@@ -370,6 +416,47 @@ int tp_nl_get_link(struct tp_nl *nl, unsigned int ifindex, struct tp_nl_link *ou
 	return link_read(answer, out) ? 0 : -EBADMSG;
 }
 
+/* One message of the dump's answer.  @return false: it was the last, or an error in *rc */
+static bool links_take(const struct nlmsghdr *nlh,
+		void (*each)(void *ctx, const struct tp_nl_link *link), void *ctx, int *rc)
+{
+	const struct nlmsgerr *err = mnl_nlmsg_get_payload(nlh);
+	struct tp_nl_link link;
+
+	if (nlh->nlmsg_type == NLMSG_ERROR)
+		*rc = mnl_nlmsg_get_payload_len(nlh) >= sizeof(*err) && err->error != 0 ? err->error
+											: -EBADMSG;
+	if (nlh->nlmsg_type == NLMSG_ERROR || nlh->nlmsg_type == NLMSG_DONE)
+		return false;
+	if (nlh->nlmsg_type == RTM_NEWLINK && link_read(nlh, &link))
+		each(ctx, &link);
+	return true;
+}
+
+int tp_nl_get_links(
+		struct tp_nl *nl, void (*each)(void *ctx, const struct tp_nl_link *link), void *ctx)
+{
+	alignas(NLMSG_ALIGNTO) uint8_t buf[QUESTION_BYTES];
+	struct nlmsghdr *question = question_init(buf, RTM_GETLINK, NLM_F_DUMP);
+	const struct nlmsghdr *nlh;
+	int n, rc = 0;
+
+	mnl_nlmsg_put_extra_header(question, sizeof(struct ifinfomsg));
+	mnl_attr_put_u32(question, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	question->nlmsg_seq = ++nl->seq;
+	if (mnl_socket_sendto(nl->ask, question, question->nlmsg_len) < 0)
+		return -errno;
+	for (;;) {
+		nlh = answer_wait(nl, &n);
+		if (nlh == NULL)
+			return -errno;
+		for (; mnl_nlmsg_ok(nlh, n); nlh = mnl_nlmsg_next(nlh, &n)) {
+			if (!links_take(nlh, each, ctx, &rc))
+				return rc;
+		}
+	}
+}
+
 /* src may be NULL: as a packet without source address would go. */
 static int route_ask(struct tp_nl *nl, const struct tp_addr *src, const struct tp_addr *dst,
 		struct tp_nl_route *out)
@@ -397,6 +484,17 @@ static int route_ask(struct tp_nl *nl, const struct tp_addr *src, const struct t
 int tp_nl_get_route(struct tp_nl *nl, const struct tp_addr *src, const struct tp_addr *dst,
 		struct tp_nl_route *out)
 {
+	struct tp_nl_route to_src = { 0 };
+	int rc;
+
+	/* IPv4's lookup refuses a source that is not ours, IPv6's does not care. */
+	if (src->family == TP_IPV6) {
+		rc = route_ask(nl, NULL, src, &to_src);
+		if (rc != 0)
+			return rc;
+		if (!to_src.is_local)
+			return -ENETUNREACH;
+	}
 	return route_ask(nl, src, dst, out);
 }
 

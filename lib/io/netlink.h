@@ -25,6 +25,9 @@ struct tp_nl_link {
 	uint32_t mtu;
 	bool is_up;       /* administratively up, and carrier */
 	bool is_ethernet; /* ARPHRD_ETHER */
+	/* An 802.1Q sub-interface of another interface of this namespace; else both are 0. */
+	unsigned int vlan_parent;
+	uint16_t vlan; /* 1 to 4094 */
 };
 
 struct tp_nl_route {
@@ -71,6 +74,14 @@ void tp_nl_read(struct tp_nl *nl, const struct tp_nl_events *events, void *ctx);
 
 /** @return 0, -ENODEV or another -errno */
 int tp_nl_get_link(struct tp_nl *nl, unsigned int ifindex, struct tp_nl_link *out);
+
+/**
+ * All links, one call of `each` for each; it must not ask anything itself.
+ *
+ * @return 0; on an error some may have been told
+ */
+int tp_nl_get_links(struct tp_nl *nl, void (*each)(void *ctx, const struct tp_nl_link *link),
+		void *ctx);
 
 /**
  * Route lookup with the source address; ports are ignored.

@@ -141,10 +141,15 @@ static struct tp_route *route_new(
 	return route;
 }
 
+static unsigned int route_hash(const struct tp_resolver *r, const struct route_key *key)
+{
+	return (unsigned int)XXH3_64bits_withSeed(key, sizeof(*key), r->hash_seed);
+}
+
 /* Find or make; released with route_put() when no flow was added. */
 static int route_get(struct tp_resolver *r, const struct route_key *key, struct tp_route **out)
 {
-	unsigned int hash = (unsigned int)XXH3_64bits_withSeed(key, sizeof(*key), r->hash_seed);
+	unsigned int hash = route_hash(r, key);
 	struct tp_route *route;
 
 	HASH_FIND_BYHASHVALUE(hh, r->routes, key, sizeof(*key), hash, route);
@@ -193,6 +198,20 @@ void tp_resolver_unbind(struct tp_resolver *r, struct tp_resolved *resolved)
 	free(resolved);
 }
 
+bool tp_resolver_doubt(struct tp_resolver *r, const struct tp_addr *src, const struct tp_addr *dst)
+{
+	const struct route_key key = { tp_addr_ip_only(src), tp_addr_ip_only(dst) };
+	struct tp_route *route;
+
+	HASH_FIND_BYHASHVALUE(hh, r->routes, &key, sizeof(key), route_hash(r, &key), route);
+	if (route == NULL)
+		return false;
+	route->sweep = r->sweep - 1;
+	TAILQ_REMOVE(&r->turns, route, turn);
+	TAILQ_INSERT_HEAD(&r->turns, route, turn);
+	return true;
+}
+
 static void on_neigh(void *ctx, unsigned int ifindex, const struct tp_addr *ip,
 		const struct tp_nl_neigh *state)
 {
@@ -203,9 +222,11 @@ static void on_neigh(void *ctx, unsigned int ifindex, const struct tp_addr *ip,
 
 static void on_link(void *ctx, const struct tp_nl_link *state, bool is_gone)
 {
-	const struct tp_resolver *r = ctx;
+	struct tp_resolver *r = ctx;
 
 	tp_hops_on_link(r->hops, state, is_gone);
+	/* A route that a dead link takes out of service changes without an event of its own. */
+	r->is_dirty = true;
 }
 
 static void on_route(void *ctx)
@@ -266,7 +287,7 @@ bool tp_resolver_tick(struct tp_resolver *r, uint64_t now_ns)
 	/* Links and neighbours first: a route may be moved to one that is out of date. */
 	have_hops_more = tp_hops_tick(r->hops, now_ns);
 	sweep_start(r);
-	return routes_tend(r) || have_hops_more;
+	return routes_tend(r) || have_hops_more || r->is_dirty;
 }
 
 int tp_resolver_new(const struct tp_resolver_conf *conf, struct tp_resolver **out)
@@ -305,6 +326,12 @@ static int netlink_get_link(void *ctx, unsigned int ifindex, struct tp_nl_link *
 	return tp_nl_get_link(ctx, ifindex, out);
 }
 
+static int netlink_get_links(void *ctx, void (*each)(void *each_ctx, const struct tp_nl_link *link),
+		void *each_ctx)
+{
+	return tp_nl_get_links(ctx, each, each_ctx);
+}
+
 static int netlink_get_route(void *ctx, const struct tp_addr *src, const struct tp_addr *dst,
 		struct tp_nl_route *out)
 {
@@ -324,6 +351,7 @@ static int netlink_use_neigh(void *ctx, unsigned int ifindex, const struct tp_ad
 
 const struct tp_resolver_ops tp_resolver_netlink = {
 	.get_link = netlink_get_link,
+	.get_links = netlink_get_links,
 	.get_route = netlink_get_route,
 	.get_neigh = netlink_get_neigh,
 	.use_neigh = netlink_use_neigh,

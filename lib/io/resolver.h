@@ -7,6 +7,9 @@
  *
  *     flow -> route (src, dst) -> neighbour (ifindex, gateway) -> tp_next_hop
  *
+ * The ifindex is one of our interfaces or an 802.1Q sub-interface of one: then packets leave by
+ * the interface below, with the tag, the MAC and the MTU of the sub-interface.
+ *
  * Workers read only flow -> tp_next_hop; a change re-points the flows concerned, and what can not
  * be resolved points at nothing, which sends its packets to the kernel path.  Neighbours in use
  * that went stale are confirmed on tick, since the kernel does not see the traffic they carry.
@@ -34,6 +37,8 @@ struct tp_resolved; /* a flow's place in the resolver */
 /* The kernel's answers; tp_resolver_netlink is the real one, tests have their own. */
 struct tp_resolver_ops {
 	int (*get_link)(void *ctx, unsigned int ifindex, struct tp_nl_link *out);
+	int (*get_links)(void *ctx, void (*each)(void *each_ctx, const struct tp_nl_link *link),
+			void *each_ctx);
 	int (*get_route)(void *ctx, const struct tp_addr *src, const struct tp_addr *dst,
 			struct tp_nl_route *out);
 	int (*get_neigh)(void *ctx, unsigned int ifindex, const struct tp_addr *ip,
@@ -51,6 +56,12 @@ struct tp_resolver_conf {
 	const unsigned int *
 			ifindexes; /* the interfaces with workers, in configuration order: port i */
 	uint32_t n_ifindexes;
+	/*
+	 * A VLAN of port's interface came up or went away; said at every change, sometimes twice.
+	 * NULL: not wanted.
+	 */
+	void (*on_vlan)(void *ctx, uint16_t port, uint16_t vlan, bool is_up);
+	void *on_vlan_ctx;
 };
 
 /** @return 0 or -ENOMEM; conf's array is copied */
@@ -70,6 +81,14 @@ int tp_resolver_bind(struct tp_resolver *r, struct tp_flow *flow, const struct t
 
 /** Before tp_flow_del(). */
 void tp_resolver_unbind(struct tp_resolver *r, struct tp_resolved *resolved);
+
+/**
+ * Something is known to be new about the way from src to dst, such as the path's MTU, which the
+ * kernel learns without an event: at the next tick it is asked again.  Ports do not matter.
+ *
+ * @return whether there are flows on this way
+ */
+bool tp_resolver_doubt(struct tp_resolver *r, const struct tp_addr *src, const struct tp_addr *dst);
 
 /** What to give tp_nl_read(), with the resolver as ctx. */
 extern const struct tp_nl_events tp_resolver_events;

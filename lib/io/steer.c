@@ -24,20 +24,24 @@
 #define KERNEL_ENOTSUPP 524 /* not in <errno.h>, yet BPF calls return it */
 #define PORTS_BYTES (sizeof(struct tp_bpf_ports) * TP_BPF_MAX_RELAYS)
 
+_Static_assert(sizeof(struct tp_bpf_accept) == sizeof(uint64_t) * TP_BPF_ACCEPT_WORDS,
+		"an array of words");
 _Static_assert(TP_STEER_MAX_ADDRS == TP_BPF_MAX_ADDRS, "one limit, two headers");
 _Static_assert(TP_STEER_MAX_LISTENERS == TP_BPF_MAX_LISTENERS, "one limit, two headers");
 _Static_assert(TP_STEER_MAX_RELAYS == TP_BPF_MAX_RELAYS, "one limit, two headers");
 
 struct tp_steer_if {
 	LIST_ENTRY(tp_steer_if) next;
-	struct steer_bpf *skel; /* NULL: detached */
-	int link_fd;            /* closing it detaches */
+	struct steer_bpf *skel;       /* NULL: detached */
+	struct tp_bpf_accept *accept; /* its map, shared with the kernel */
+	int link_fd;                  /* closing it detaches */
 };
 
 struct tp_steer {
 	LIST_HEAD(tp_steer_ifs, tp_steer_if) ifs;
 	struct tp_bpf_conf bpf_conf; /* .rodata of every program */
 	struct tp_bpf_ports *ports;  /* the map "ports", shared with the kernel */
+	uint32_t addrs_here;         /* bit i: bpf_conf.addr[i] is this host's */
 	uint32_t n_relays;
 	struct relay_lookup_bpf *lookup;
 	struct bpf_link *lookup_link;
@@ -237,6 +241,7 @@ int tp_steer_new(const struct tp_steer_conf *conf, struct tp_steer **out, struct
 		return tp_why_set(why, -ENOMEM, "out of memory");
 	LIST_INIT(&steer->ifs);
 	steer->n_relays = conf->n_relays;
+	steer->addrs_here = UINT32_MAX;
 	libbpf_set_print(libbpf_print);
 
 	err = make_bpf_conf(conf, &steer->bpf_conf, why);
@@ -317,6 +322,18 @@ static int check_foreign(unsigned int ifindex, const char *ifname, struct tp_why
 			query.attach_mode == XDP_ATTACHED_SKB ? "xdpgeneric" : "xdp");
 }
 
+static int map_accept(const struct tp_steer *steer, struct tp_steer_if *sif, struct tp_why *why)
+{
+	void *map = mmap(NULL, sizeof(*sif->accept), PROT_READ | PROT_WRITE, MAP_SHARED,
+			bpf_map__fd(sif->skel->maps.accept), 0);
+
+	if (map == MAP_FAILED)
+		return refused(why, -errno, "map the table of addresses and VLANs");
+	sif->accept = map;
+	sif->accept->addrs = steer->addrs_here;
+	return 0;
+}
+
 static int load_steer(struct tp_steer *steer, struct tp_steer_if *sif, struct tp_why *why)
 {
 	int err;
@@ -329,7 +346,7 @@ static int load_steer(struct tp_steer *steer, struct tp_steer_if *sif, struct tp
 	err = bpf_map__reuse_fd(sif->skel->maps.ports, bpf_map__fd(steer->lookup->maps.ports));
 	if (err == 0)
 		err = steer_bpf__load(sif->skel);
-	return err == 0 ? 0 : refused(why, err, "load the XDP program");
+	return err == 0 ? map_accept(steer, sif, why) : refused(why, err, "load the XDP program");
 }
 
 /* @return the link's descriptor or -errno */
@@ -426,18 +443,69 @@ void tp_steer_detach(struct tp_steer_if *sif)
 	if (sif->link_fd >= 0)
 		close(sif->link_fd);
 	sif->link_fd = -1;
+	if (sif->accept != NULL)
+		munmap(sif->accept, sizeof(*sif->accept));
+	sif->accept = NULL;
 	steer_bpf__destroy(sif->skel);
 	sif->skel = NULL;
 }
 
-static void set_bit(__u64 words[1024], uint16_t port, bool is_set)
+static void set_bit(__u64 words[], uint16_t n, bool is_set)
 {
-	__u64 bit = 1ull << (port & 63);
+	__u64 bit = 1ull << (n & 63);
 
 	if (is_set)
-		__atomic_fetch_or(&words[port >> 6], bit, __ATOMIC_RELEASE);
+		__atomic_fetch_or(&words[n >> 6], bit, __ATOMIC_RELEASE);
 	else
-		__atomic_fetch_and(&words[port >> 6], ~bit, __ATOMIC_RELEASE);
+		__atomic_fetch_and(&words[n >> 6], ~bit, __ATOMIC_RELEASE);
+}
+
+static struct tp_addr addr_of(const struct tp_bpf_addr *b)
+{
+	const uint8_t *ip = (const uint8_t *)b->ip;
+
+	return b->is_v6 ? tp_addr_v6(ip, 0) : tp_addr_v4(ip, 0);
+}
+
+static void log_addr(const struct tp_addr *ip, bool is_here)
+{
+	char text[TP_ADDR_STRLEN];
+
+	if (is_here)
+		tp_info("address %s is on this host again", tp_addr_format_ip(ip, text));
+	else
+		tp_warn("address %s is not on this host: nothing will arrive there",
+				tp_addr_format_ip(ip, text));
+}
+
+void tp_steer_check_addrs(struct tp_steer *steer,
+		bool (*is_local)(void *ctx, const struct tp_addr *ip), void *ctx)
+{
+	struct tp_steer_if *sif;
+	struct tp_addr ip;
+	bool is_here;
+	uint32_t i;
+
+	for (i = 0; i < steer->bpf_conf.n_addrs; i++) {
+		ip = addr_of(&steer->bpf_conf.addr[i]);
+		is_here = is_local(ctx, &ip);
+		if (is_here == (steer->addrs_here >> i & 1))
+			continue;
+		steer->addrs_here ^= 1u << i;
+		log_addr(&ip, is_here);
+	}
+	LIST_FOREACH (sif, &steer->ifs, next) {
+		if (sif->accept != NULL)
+			__atomic_store_n(&sif->accept->addrs, (__u64)steer->addrs_here,
+					__ATOMIC_RELEASE);
+	}
+}
+
+void tp_steer_set_vlan(struct tp_steer_if *sif, uint16_t vlan, bool is_ours)
+{
+	assert(vlan >= 1 && vlan <= 4094);
+	if (sif->accept != NULL)
+		set_bit(sif->accept->vlans, vlan, is_ours);
 }
 
 void tp_steer_set_port(struct tp_steer *steer, uint32_t relay, uint16_t port, bool is_allocated,

@@ -74,6 +74,19 @@ int tp_steer_attach(struct tp_steer *steer, unsigned int ifindex, enum tp_xdp_mo
 /** Direct a queue's traffic to an AF_XDP socket. */
 int tp_steer_set_xsk(struct tp_steer_if *sif, uint32_t queue, int xsk_fd);
 
+/**
+ * Tell the programs which of the addresses are this host's just now: only what the kernel would
+ * accept too is redirected.  Until this is called, all of them are.
+ */
+void tp_steer_check_addrs(struct tp_steer *steer,
+		bool (*is_local)(void *ctx, const struct tp_addr *ip), void *ctx);
+
+/**
+ * Redirect frames with this VLAN tag, or not (as at first).  Untagged ones always are, and those
+ * with VLAN 0, which only have a priority.  vlan: 1 to 4094.
+ */
+void tp_steer_set_vlan(struct tp_steer_if *sif, uint16_t vlan, bool is_ours);
+
 /** Detach one interface's program; idempotent, and tp_steer_free() does it too. */
 void tp_steer_detach(struct tp_steer_if *sif);
 

@@ -165,6 +165,61 @@ static void announce_end(
 		turn->ops.ended(turn->ctx, alloc, why);
 }
 
+/* ---- the fast path's view ---- */
+
+/* The local notation of a peer, which is not the external one where it is a relay address. */
+static struct tp_addr peer_local(
+		const struct tp_turn *turn, const struct tp_addr *peer, bool *is_hairpin)
+{
+	int other = tp_relay_of_external(turn, peer);
+
+	*is_hairpin = other >= 0;
+	return other < 0 ? *peer : with_port(&turn->relays[other].addr.local, peer->port);
+}
+
+static bool has_slow_channel(const struct tp_permission *perm)
+{
+	const struct tp_channel *ch;
+
+	LIST_FOREACH (ch, &perm->channels, of_perm)
+		if (ch->pub.fast == NULL)
+			return true;
+	return false;
+}
+
+static void permission_tell(struct tp_turn *turn, struct tp_permission *perm,
+		void (*event)(void *ctx, struct tp_turn_permission *permission))
+{
+	const struct tp_leg *leg = &perm->alloc->leg[tp_leg_at(perm->key.ip.family)];
+	struct tp_turn_permission pub = {
+		.tuple = perm->alloc->tuple,
+		.relay_local = tp_leg_local(turn, leg),
+		.relay_external = tp_leg_external(turn, leg),
+		.relay = leg->relay,
+		.peer = perm->key.ip,
+		.deadline_ns = min_u64(leg->timer.due_ns, perm->timer.due_ns),
+		.has_slow_channel = has_slow_channel(perm),
+		.fast = perm->fast,
+	};
+
+	assert(leg->is_present);
+	pub.peer_local = peer_local(turn, &pub.peer, &pub.is_hairpin);
+	event(turn->ctx, &pub);
+	perm->fast = pub.fast;
+}
+
+void tp_permission_use(struct tp_turn *turn, struct tp_permission *perm)
+{
+	permission_tell(turn, perm, turn->ops.permission_used);
+}
+
+/* Its deadline moved, or a channel came or went. */
+static void permission_changed(struct tp_turn *turn, struct tp_permission *perm)
+{
+	if (perm->fast != NULL)
+		permission_tell(turn, perm, turn->ops.permission_used);
+}
+
 /* ---- channels ---- */
 
 /* Both deadlines follow from the leg's, the channel's and the permission's. */
@@ -178,6 +233,8 @@ static void channel_publish(struct tp_turn *turn, struct tp_channel *ch)
 	ch->pub.down_deadline_ns =
 			in_force ? min_u64(ch->pub.up_deadline_ns, ch->perm->timer.due_ns) : 0;
 	turn->ops.channel_set(turn->ctx, &ch->pub);
+	if (ch->pub.fast == NULL)
+		permission_changed(turn, ch->perm);
 }
 
 struct tp_channel *tp_channel_by_number(
@@ -204,7 +261,6 @@ static void channel_fill(struct tp_turn *turn, struct tp_channel *ch, uint16_t n
 		const struct tp_addr *peer)
 {
 	const struct tp_leg *leg = &ch->alloc->leg[tp_leg_at(peer->family)];
-	int other = tp_relay_of_external(turn, peer);
 
 	ch->timer.kind = TP_TIMER_CHANNEL;
 	ch->number_key = (struct tp_channel_number_key){ ch->alloc->id, number };
@@ -216,11 +272,8 @@ static void channel_fill(struct tp_turn *turn, struct tp_channel *ch, uint16_t n
 		.relay_external = tp_leg_external(turn, leg),
 		.relay = leg->relay,
 		.peer = *peer,
-		.is_hairpin = other >= 0,
-		.peer_local = *peer,
 	};
-	if (other >= 0)
-		ch->pub.peer_local = with_port(&turn->relays[other].addr.local, peer->port);
+	ch->pub.peer_local = peer_local(turn, peer, &ch->pub.is_hairpin);
 }
 
 struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *alloc,
@@ -328,6 +381,7 @@ struct tp_permission *tp_permission_set(struct tp_turn *turn, struct tp_allocati
 		turn->count.permissions++;
 	}
 	tp_timer_set(&turn->timers, &perm->timer, deadline_ns);
+	permission_changed(turn, perm);
 	LIST_FOREACH (ch, &perm->channels, of_perm)
 		channel_publish(turn, ch);
 	return perm;
@@ -335,6 +389,9 @@ struct tp_permission *tp_permission_set(struct tp_turn *turn, struct tp_allocati
 
 static void permission_lapse(struct tp_turn *turn, struct tp_permission *perm)
 {
+	if (perm->fast != NULL)
+		permission_tell(turn, perm, turn->ops.permission_cleared);
+	assert(perm->fast == NULL);
 	tp_timer_cancel(&turn->timers, &perm->timer);
 	perm->alloc->n_permissions--;
 	turn->count.permissions--;
@@ -354,6 +411,7 @@ static void permission_drop(struct tp_turn *turn, struct tp_permission *perm)
 static void channel_end(struct tp_turn *turn, struct tp_channel *ch)
 {
 	struct tp_permission *perm = ch->perm;
+	bool was_slow = ch->pub.fast == NULL;
 
 	turn->ops.channel_cleared(turn->ctx, &ch->pub);
 	tp_timer_cancel(&turn->timers, &ch->timer);
@@ -365,6 +423,8 @@ static void channel_end(struct tp_turn *turn, struct tp_channel *ch)
 	ch->alloc->n_channels--;
 	turn->count.channels--;
 	free(ch);
+	if (was_slow)
+		permission_changed(turn, perm);
 	permission_drop(turn, perm);
 }
 
@@ -373,10 +433,14 @@ static void channel_end(struct tp_turn *turn, struct tp_channel *ch)
 void tp_leg_set_deadline(struct tp_turn *turn, struct tp_allocation *alloc, struct tp_leg *leg,
 		uint64_t deadline_ns)
 {
+	struct tp_permission *perm;
 	struct tp_channel *ch;
 
 	assert(leg->is_present);
 	tp_timer_set(&turn->timers, &leg->timer, deadline_ns);
+	LIST_FOREACH (perm, &alloc->permissions, of_alloc)
+		if (tp_leg_at(perm->key.ip.family) == leg->at)
+			permission_changed(turn, perm);
 	LIST_FOREACH (ch, &alloc->channels, of_alloc)
 		if (tp_leg_at(ch->pub.peer.family) == leg->at)
 			channel_publish(turn, ch);

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "base/bucket.h"
 #include "turn/auth.h"
 #include "turn/policy.h"
 #include "turn/ports.h"
@@ -68,6 +69,7 @@ struct tp_permission {
 	struct tp_timer timer; /* set exactly while in force */
 	struct tp_allocation *alloc;
 	struct tp_channel_list channels; /* to this IP address */
+	void *fast;                      /* the event handler's; only while in force */
 	LIST_ENTRY(tp_permission) of_alloc;
 	UT_hash_handle hh;
 };
@@ -134,6 +136,7 @@ struct tp_turn {
 	uint16_t channel_max;
 	uint32_t max_allocations, max_channels;
 	struct tp_timers timers;
+	struct tp_bucket icmp;             /* Data indications about errors */
 	struct tp_allocation *allocations; /* by tuple */
 	struct tp_permission *permissions; /* by allocation and IP */
 	struct tp_channel *by_number, *by_peer;
@@ -181,7 +184,7 @@ void tp_allocation_add_leg(struct tp_turn *turn, struct tp_allocation *alloc, ui
 /** It is complete: tell the event handler. */
 void tp_allocation_announce(struct tp_turn *turn, struct tp_allocation *alloc);
 
-/** Move a leg's deadline; its channels follow. */
+/** Move a leg's deadline; its channels and permissions follow. */
 void tp_leg_set_deadline(struct tp_turn *turn, struct tp_allocation *alloc, struct tp_leg *leg,
 		uint64_t deadline_ns);
 
@@ -202,6 +205,9 @@ struct tp_permission *tp_permission_find(struct tp_turn *turn, const struct tp_a
 /** Install or refresh.  @return the permission, NULL: out of memory or too many */
 struct tp_permission *tp_permission_set(struct tp_turn *turn, struct tp_allocation *alloc,
 		const struct tp_addr *peer, uint64_t deadline_ns);
+
+/** An indication was relayed by it: tell the fast path. */
+void tp_permission_use(struct tp_turn *turn, struct tp_permission *perm);
 
 struct tp_channel *tp_channel_by_number(
 		struct tp_turn *turn, const struct tp_allocation *alloc, uint16_t number);

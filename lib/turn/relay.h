@@ -18,12 +18,22 @@
 enum tp_slow_verdict tp_relay_channel_data(struct tp_turn *turn, const struct tp_tuple *tuple,
 		const struct tp_turn_packet *packet);
 
-/** A Send indication from a client. */
-enum tp_slow_verdict tp_relay_send(struct tp_turn *turn, const struct tp_tuple *tuple,
-		const struct tp_stun_msg *msg, const struct tp_ip_meta *meta);
+/**
+ * A Send indication from a client.
+ *
+ * With DONT-FRAGMENT and a packet larger than our own way out, no router is there to say so: the
+ * client is told by the same Data indication that a router's error would have become.
+ */
+enum tp_slow_verdict tp_relay_send(struct tp_turn *turn, const struct tp_turn_now *now,
+		const struct tp_tuple *tuple, const struct tp_stun_msg *msg,
+		const struct tp_ip_meta *meta);
 
 /** A datagram from a peer for an allocation's leg. */
 enum tp_slow_verdict tp_relay_from_peer(struct tp_turn *turn, struct tp_allocation *alloc,
 		const struct tp_addr *peer, const struct tp_turn_packet *packet);
+
+/** An ICMP error about a datagram that left from an allocation's leg (section 11.5). */
+enum tp_slow_verdict tp_relay_icmp(struct tp_turn *turn, const struct tp_turn_now *now,
+		const struct tp_allocation *alloc, const struct tp_icmp_error *error);
 
 #endif

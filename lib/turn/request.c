@@ -12,7 +12,7 @@
 #define ANSWER_MAX 1500
 
 /* How an answer leaves: a packet of our own. */
-static const struct tp_ip_meta answer_meta = { .ttl = 64 };
+static const struct tp_ip_meta answer_meta = { .ttl = TP_TURN_TTL, .is_ours = true };
 
 /* One request on its way to its answer. */
 struct request {

@@ -65,6 +65,7 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 		.channel_max = conf->legacy_channels ? TP_CHANNEL_MAX_LEGACY : TP_CHANNEL_MAX,
 		.max_allocations = conf->max_allocations,
 		.max_channels = conf->max_channels,
+		.icmp = { .per_sec = TP_TURN_ICMP_PER_SEC, .burst = TP_TURN_ICMP_BURST },
 	};
 	while (tp_turn_hash_seed == 0)
 		ops->random(ctx, &tp_turn_hash_seed, sizeof(tp_turn_hash_seed));
@@ -130,7 +131,7 @@ static enum tp_slow_verdict from_client_stun(struct tp_turn *turn, const struct 
 	/* RFC 8489 section 6.3.2. */
 	if (msg.n_unknown > 0)
 		return TP_SLOW_DROP_UNKNOWN_ATTR;
-	return tp_relay_send(turn, tuple, &msg, &packet->meta);
+	return tp_relay_send(turn, now, tuple, &msg, &packet->meta);
 }
 
 enum tp_slow_verdict tp_turn_from_client(struct tp_turn *turn, const struct tp_turn_now *now,
@@ -167,6 +168,21 @@ enum tp_slow_verdict tp_turn_from_peer(struct tp_turn *turn, const struct tp_tur
 	if (alloc == NULL)
 		return TP_SLOW_DROP_NO_ALLOC;
 	return tp_relay_from_peer(turn, alloc, peer, packet);
+}
+
+enum tp_slow_verdict tp_turn_from_icmp(struct tp_turn *turn, const struct tp_turn_now *now,
+		const struct tp_icmp_error *error)
+{
+	int relay = relay_of_local(turn, &error->src);
+	struct tp_allocation *alloc;
+
+	tp_turn_expire(turn, now->mono_ns);
+	if (relay < 0)
+		return TP_SLOW_DROP_NO_ALLOC;
+	alloc = tp_allocation_of_port(turn, (uint32_t)relay, error->src.port);
+	if (alloc == NULL)
+		return TP_SLOW_DROP_NO_ALLOC;
+	return tp_relay_icmp(turn, now, alloc, error);
 }
 
 void tp_turn_count(const struct tp_turn *turn, struct tp_turn_counts *out)

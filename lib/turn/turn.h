@@ -27,6 +27,7 @@
 
 #include "base/addr.h"
 #include "base/verdict.h"
+#include "wire/icmp.h"
 #include "wire/integrity.h"
 #include "wire/ip.h"
 
@@ -38,6 +39,14 @@ struct tp_turn;
 #define TP_TURN_MAX_LIFETIME_SEC 3600
 #define TP_TURN_NONCE_SEC 3600     /* section 5: expire at least hourly */
 #define TP_TURN_RESERVATION_SEC 30 /* section 7.2: at least */
+#define TP_TURN_TTL 64             /* of what is made here */
+
+/*
+ * Clients are told of so many ICMP errors, all together: what costs its sender nothing must not
+ * make us send without bound.  An error that is not told is as one that the network lost.
+ */
+#define TP_TURN_ICMP_PER_SEC 200
+#define TP_TURN_ICMP_BURST 100
 
 enum tp_turn_transport {
 	TP_TURN_UDP = 17,
@@ -111,6 +120,27 @@ struct tp_turn_channel {
 	void *fast;                    /* the event handler's, NULL at first */
 };
 
+/*
+ * A permission as the fast path needs to know it: a snapshot for one call, of which the core keeps
+ * only `fast`.  Ports of peers are 0: a permission is for an IP address.
+ */
+struct tp_turn_permission {
+	struct tp_tuple tuple;
+	struct tp_addr relay_local;    /* with the relayed port */
+	struct tp_addr relay_external; /* what the client calls it */
+	uint32_t relay;                /* index of the relay address */
+	struct tp_addr peer;           /* as the client calls it */
+	bool is_hairpin;               /* peer is a relay address (external) of this server ... */
+	struct tp_addr peer_local;     /* ... and this is it, local; else the same as peer */
+	uint64_t deadline_ns;          /* both ways */
+	/*
+	 * A channel to this address has channel->fast == NULL: what comes from the peer may have to
+	 * go as ChannelData (section 12.5), so that the core must see all of it.
+	 */
+	bool has_slow_channel;
+	void *fast; /* the event handler's, NULL at first; kept between calls */
+};
+
 /* Why an allocation or one of its legs ended. */
 enum tp_turn_end {
 	TP_TURN_END_EXPIRED,
@@ -133,7 +163,14 @@ struct tp_turn_ops {
 	int (*send_client)(void *ctx, const struct tp_tuple *tuple, const struct tp_bytes part[],
 			size_t n, const struct tp_ip_meta *meta);
 
-	/** Send to a peer from a local relayed address.  @return 0 or -E: counted as drop_send */
+	/**
+	 * Send to a peer from a local relayed address.
+	 *
+	 * Both: -EMSGSIZE says that the packet is larger than the way out and must not be
+	 * fragmented: drop_too_big.
+	 *
+	 * @return 0 or -E: counted as drop_send
+	 */
 	int (*send_peer)(void *ctx, const struct tp_addr *relay_local, const struct tp_addr *peer,
 			const struct tp_turn_packet *packet);
 
@@ -149,6 +186,19 @@ struct tp_turn_ops {
 
 	/** A channel ends; the handler lets go of channel->fast. */
 	void (*channel_cleared)(void *ctx, struct tp_turn_channel *channel);
+
+	/**
+	 * An indication was relayed by a permission; or, while permission->fast is not NULL, the
+	 * deadline or has_slow_channel changed.  So what only channels use is never told.
+	 */
+	void (*permission_used)(void *ctx, struct tp_turn_permission *permission);
+
+	/** A permission with permission->fast ends; the handler lets go of it. */
+	void (*permission_cleared)(void *ctx, struct tp_turn_permission *permission);
+
+	/** Largest packet on the way to a peer, bytes.  NULL: not known, and not reported. */
+	uint16_t (*path_mtu)(
+			void *ctx, const struct tp_addr *relay_local, const struct tp_addr *peer);
 
 	/** For the log; either may be NULL. */
 	void (*allocated)(void *ctx, const struct tp_allocation *alloc);
@@ -180,6 +230,15 @@ enum tp_slow_verdict tp_turn_from_client(struct tp_turn *turn, const struct tp_t
 enum tp_slow_verdict tp_turn_from_peer(struct tp_turn *turn, const struct tp_turn_now *now,
 		const struct tp_addr *relay_local, const struct tp_addr *peer,
 		const struct tp_turn_packet *packet);
+
+/**
+ * An ICMP error arrived about a datagram of error->src, which may be a local relayed address
+ * (section 11.5).
+ *
+ * @return its verdict: exactly one; TP_SLOW_RELAYED when the client was told
+ */
+enum tp_slow_verdict tp_turn_from_icmp(struct tp_turn *turn, const struct tp_turn_now *now,
+		const struct tp_icmp_error *error);
 
 /** Do everything that is due. */
 void tp_turn_expire(struct tp_turn *turn, uint64_t now_ns);

@@ -5,9 +5,12 @@
 #ifndef TP_WIRE_CHANNEL_H
 #define TP_WIRE_CHANNEL_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "wire/be.h"
 
 #define TP_CHANNEL_HDR_LEN 4
 #define TP_CHANNEL_MIN 0x4000
@@ -31,7 +34,21 @@ static inline bool tp_channel_first_byte(uint8_t b)
  *
  * @return 0, or -EMSGSIZE: shorter than its header or its length field; *out borrows buf
  */
-int tp_channel_parse(const uint8_t *buf, size_t len, struct tp_channel_data *out);
+static inline int tp_channel_parse(const uint8_t *buf, size_t len, struct tp_channel_data *out)
+{
+	uint16_t data_len;
+
+	if (len < TP_CHANNEL_HDR_LEN)
+		return -EMSGSIZE;
+	data_len = tp_be16_get(buf + 2);
+	if (data_len > len - TP_CHANNEL_HDR_LEN)
+		return -EMSGSIZE;
+
+	out->number = tp_be16_get(buf);
+	out->len = data_len;
+	out->data = buf + TP_CHANNEL_HDR_LEN;
+	return 0;
+}
 
 /** Write the four header bytes. */
 void tp_channel_header(uint8_t out[TP_CHANNEL_HDR_LEN], uint16_t number, uint16_t len);

@@ -31,6 +31,8 @@
 	   "data",        \
 			8
 #define STUN "\x00\x01\x00\x00\x21\x12\xa4\x42", 8
+#define SEND_INDICATION "\x00\x16\x00\x00\x21\x12\xa4\x42", 8
+#define BYTES(text) text, sizeof(text) - 1
 
 #define TO4(dport, payload)                          \
 	{                                            \
@@ -51,6 +53,15 @@ struct edit {
 	uint8_t bytes[8];
 };
 
+/* A VLAN tag in front of the ethertype. */
+#define TAG(bits, vlan)                                            \
+	{                                                          \
+		12, 0, 4,                                          \
+		{                                                  \
+			0x81, 0, (bits) | (vlan) >> 8, (vlan)&0xff \
+		}                                                  \
+	}
+
 /* Offsets: Ethernet 14, then IPv4 20 or IPv6 40, then UDP 8. */
 static const struct {
 	const char *what;
@@ -60,7 +71,7 @@ static const struct {
 	int want;
 } cases[] = {
 	/* clang-format off */
-	/* Listeners take ChannelData and nothing else. */
+	/* Listeners take ChannelData and Send indications, and nothing else. */
 	{ "ChannelData to the listener", TO4(3478, CHANNEL("\x40")), .want = XDP_REDIRECT },
 	{ "ChannelData to the IPv6 listener", TO6(3478, CHANNEL("\x40")), .want = XDP_REDIRECT },
 	{ "ChannelData to the listener that is no relay", TO(LISTEN4, 3479, CHANNEL("\x40")), .want = XDP_REDIRECT },
@@ -69,6 +80,19 @@ static const struct {
 	{ "legacy channel", TO4(3478, CHANNEL("\x7f")), .want = XDP_PASS },
 	{ "first byte below the channels", TO4(3478, CHANNEL("\x3f")), .want = XDP_PASS },
 	{ "first byte above the channels", TO4(3478, CHANNEL("\x80")), .want = XDP_PASS },
+	{ "Send indication", TO4(3478, SEND_INDICATION), .want = XDP_REDIRECT },
+	{ "Send indication over IPv6", TO6(3478, SEND_INDICATION), .want = XDP_REDIRECT },
+	{ "Send indication to the listener that is no relay", TO(LISTEN4, 3479, SEND_INDICATION), .want = XDP_REDIRECT },
+	{ "Send indication to another port", TO4(3480, SEND_INDICATION), .want = XDP_PASS },
+	{ "Send indication of two bytes: user space will tell", TO4(3478, BYTES("\x00\x16")), .want = XDP_REDIRECT },
+	{ "first byte of a Send indication", TO4(3478, BYTES("\x00")), .want = XDP_PASS },
+	{ "second byte behind the UDP length", TO4(3478, SEND_INDICATION), { { 38, 2, 2, { 0, 9 } } }, .want = XDP_PASS },
+	{ "Send indication cut after its first byte", TO4(3478, SEND_INDICATION), .len = 43, .want = XDP_PASS },
+	{ "Data indication to the listener", TO4(3478, BYTES("\x00\x17\x00\x00")), .want = XDP_PASS },
+	{ "Binding indication", TO4(3478, BYTES("\x00\x11\x00\x00")), .want = XDP_PASS },
+	{ "Send request", TO4(3478, BYTES("\x00\x06\x00\x00")), .want = XDP_PASS },
+	{ "Send success", TO4(3478, BYTES("\x01\x06\x00\x00")), .want = XDP_PASS },
+	{ "Send indication's bytes swapped", TO4(3478, BYTES("\x16\x00\x00\x00")), .want = XDP_PASS },
 	{ "STUN to the listener", TO4(3478, STUN), .want = XDP_PASS },
 	{ "STUN to the IPv6 listener", TO6(3478, STUN), .want = XDP_PASS },
 	{ "one byte of payload", { PEER4, RELAY4, 40000, 3478, "@", 1 }, .want = XDP_REDIRECT },
@@ -122,9 +146,36 @@ static const struct {
 		{ { 20, 1, 1, { 44 } }, { 54, 0, 8, { IPPROTO_UDP, 0, 0, 1, 0, 0, 0, 1 } } }, .want = XDP_PASS },
 	{ "IPv6 hop-by-hop options", TO6(FAST, STUN),
 		{ { 20, 1, 1, { 0 } }, { 54, 0, 8, { IPPROTO_UDP, 0, 1, 4, 0, 0, 0, 0 } } }, .want = XDP_PASS },
-	{ "VLAN tag", TO4(FAST, STUN), { { 12, 0, 4, { 0x81, 0, 0, 5 } } }, .want = XDP_PASS },
-	{ "provider VLAN tag", TO4(FAST, STUN), { { 12, 0, 4, { 0x88, 0xa8, 0, 5 } } }, .want = XDP_PASS },
-	{ "VLAN tag on IPv6", TO6(FAST, STUN), { { 12, 0, 4, { 0x81, 0, 0, 5 } } }, .want = XDP_PASS },
+
+	/* VLANs: one tag, of a VLAN that the host has (100, 4094), or with a priority alone. */
+	{ "VLAN tag", TO4(FAST, STUN), { TAG(0, 100) }, .want = XDP_REDIRECT },
+	{ "VLAN tag on IPv6", TO6(FAST, STUN), { TAG(0, 100) }, .want = XDP_REDIRECT },
+	{ "VLAN tag, ChannelData", TO4(3478, CHANNEL("\x40")), { TAG(0, 100) }, .want = XDP_REDIRECT },
+	{ "VLAN tag, ChannelData on IPv6", TO6(3478, CHANNEL("\x40")), { TAG(0, 100) }, .want = XDP_REDIRECT },
+	{ "VLAN tag, STUN", TO4(3478, STUN), { TAG(0, 100) }, .want = XDP_PASS },
+	{ "VLAN tag, port not fast", TO4(FREE, STUN), { TAG(0, 100) }, .want = XDP_PASS },
+	{ "VLAN tag with priority and drop eligible", TO4(FAST, STUN), { TAG(0xf0, 100) }, .want = XDP_REDIRECT },
+	{ "last VLAN", TO4(FAST, STUN), { TAG(0, 4094) }, .want = XDP_REDIRECT },
+	{ "reserved VLAN", TO4(FAST, STUN), { TAG(0, 4095) }, .want = XDP_PASS },
+	{ "VLAN that the host does not have", TO4(FAST, STUN), { TAG(0, 101) }, .want = XDP_PASS },
+	{ "VLAN that the host does not have, same bit", TO4(FAST, STUN), { TAG(0, 164) }, .want = XDP_PASS },
+	{ "VLAN 64, whose word is the second", TO4(FAST, STUN), { TAG(0, 64) }, .want = XDP_PASS },
+	{ "priority alone", TO4(FAST, STUN), { TAG(0xa0, 0) }, .want = XDP_REDIRECT },
+	{ "no priority either", TO6(FAST, STUN), { TAG(0, 0) }, .want = XDP_REDIRECT },
+	{ "two VLAN tags", TO4(FAST, STUN), { TAG(0, 100), TAG(0, 100) }, .want = XDP_PASS },
+	{ "provider VLAN tag", TO4(FAST, STUN), { { 12, 0, 4, { 0x88, 0xa8, 0, 100 } } }, .want = XDP_PASS },
+	{ "provider and customer VLAN tag", TO4(FAST, STUN),
+		{ TAG(0, 100), { 12, 0, 4, { 0x88, 0xa8, 0, 100 } } }, .want = XDP_PASS },
+	{ "VLAN tag, fragment", TO4(FAST, STUN), { { 20, 2, 2, { 0x20, 0 } }, TAG(0, 100) }, .want = XDP_PASS },
+	{ "VLAN tag, ARP", TO4(FAST, STUN), { { 12, 2, 2, { 8, 6 } }, TAG(0, 100) }, .want = XDP_PASS },
+	{ "VLAN tag, foreign address", TO("192.0.2.99", FAST, STUN), { TAG(0, 100) }, .want = XDP_PASS },
+	{ "cut before the tag", TO4(FAST, STUN), { TAG(0, 100) }, .len = 14, .want = XDP_PASS },
+	{ "cut in the tag", TO4(FAST, STUN), { TAG(0, 100) }, .len = 17, .want = XDP_PASS },
+	{ "cut behind the tag", TO4(FAST, STUN), { TAG(0, 100) }, .len = 18, .want = XDP_PASS },
+	{ "VLAN tag, cut in IPv4", TO4(FAST, STUN), { TAG(0, 100) }, .len = 37, .want = XDP_PASS },
+	{ "VLAN tag, cut in UDP", TO4(FAST, STUN), { TAG(0, 100) }, .len = 45, .want = XDP_PASS },
+	{ "VLAN tag, cut in UDP over IPv6", TO6(FAST, STUN), { TAG(0, 100) }, .len = 65, .want = XDP_PASS },
+	{ "VLAN tag, cut after UDP", TO4(3478, CHANNEL("\x40")), { TAG(0, 100) }, .len = 46, .want = XDP_PASS },
 	{ "ARP", TO4(FAST, STUN), { { 12, 2, 2, { 8, 6 } } }, .want = XDP_PASS },
 
 	/* Cut inside every header. */
@@ -159,6 +210,12 @@ static void set_fast(struct steer_bpf *skel, uint32_t relay, const uint16_t port
 	free(ports);
 }
 
+static void set_accept(const struct steer_bpf *skel, uint32_t word, uint64_t bits)
+{
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.accept), &word, &bits, 0), 0);
+}
+
+/* All addresses are there, and two VLANs. */
 static struct steer_bpf *load(const struct tp_bpf_conf *conf)
 {
 	struct steer_bpf *skel = steer_bpf__open();
@@ -166,6 +223,9 @@ static struct steer_bpf *load(const struct tp_bpf_conf *conf)
 	assert_non_null(skel);
 	skel->rodata->conf = *conf;
 	assert_int_equal(steer_bpf__load(skel), 0);
+	set_accept(skel, TP_BPF_ACCEPT_ADDRS, UINT32_MAX);
+	set_accept(skel, 100 >> 6, 1ull << (100 & 63));
+	set_accept(skel, 4094 >> 6, 1ull << (4094 & 63));
 	return skel;
 }
 
@@ -318,6 +378,30 @@ static void legacy_channels_are_a_matter_of_configuration(void **state)
 	steer_bpf__destroy(skel);
 }
 
+static void an_address_that_is_gone_is_left_to_the_kernel(void **state)
+{
+	static const struct lab_udp listener = TO4(3478, CHANNEL("\x40"));
+	static const struct lab_udp relay4 = TO4(FAST, STUN), relay6 = TO6(FAST, STUN);
+	const uint16_t fast[] = { FAST };
+	struct tp_bpf_conf conf = small_conf();
+	struct steer_bpf *skel = load(&conf);
+	struct xsk xsk = open_xsk(skel);
+
+	(void)state;
+	set_fast(skel, 0, fast, 1);
+	set_fast(skel, 1, fast, 1);
+	set_accept(skel, TP_BPF_ACCEPT_ADDRS, 0xe); /* all but the first */
+	assert_int_equal(run_udp(skel, &listener), XDP_PASS);
+	assert_int_equal(run_udp(skel, &relay4), XDP_PASS);
+	assert_int_equal(run_udp(skel, &relay6), XDP_REDIRECT);
+	set_accept(skel, TP_BPF_ACCEPT_ADDRS, 0xd);
+	assert_int_equal(run_udp(skel, &listener), XDP_REDIRECT);
+	assert_int_equal(run_udp(skel, &relay4), XDP_REDIRECT);
+	assert_int_equal(run_udp(skel, &relay6), XDP_PASS);
+	close_xsk(&xsk);
+	steer_bpf__destroy(skel);
+}
+
 static void the_largest_configuration_loads_and_its_last_entry_works(void **state)
 {
 	const struct lab_udp listener = TO("10.0.0.31", 9031, CHANNEL("\x40"));
@@ -367,6 +451,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(legacy_channels_are_a_matter_of_configuration),
+		cmocka_unit_test(an_address_that_is_gone_is_left_to_the_kernel),
 		cmocka_unit_test(the_largest_configuration_loads_and_its_last_entry_works),
 		cmocka_unit_test(an_empty_configuration_passes_everything),
 	};

@@ -2,7 +2,8 @@
 /*
  * fake_kernel - scripted answers for the resolver, and a log of what it asked.
  *
- * Two Ethernet links, ports 0 and 1; every other interface is unknown.  A route or neighbour is
+ * Two Ethernet links, ports 0 and 1, and as many VLANs as the script makes; every other interface
+ * is unknown.  A route or neighbour is
  * what the script says, or absent.
  */
 #ifndef TEST_FAKE_KERNEL_H
@@ -31,6 +32,8 @@ struct fake_neigh {
 
 struct fake_kernel {
 	struct tp_nl_link links[FAKE_LINKS];
+	struct tp_nl_link vlans[FAKE_MAX];
+	uint32_t n_vlans;
 	struct fake_route routes[FAKE_MAX];
 	struct fake_neigh neighs[FAKE_MAX];
 	uint32_t n_routes, n_neighs;
@@ -84,6 +87,24 @@ static inline void fake_init(struct fake_kernel *k)
 	}
 }
 
+/* Make a VLAN of an interface; it is the caller's to change. */
+static inline struct tp_nl_link *fake_vlan(
+		struct fake_kernel *k, unsigned int ifindex, unsigned int parent, uint16_t vlan)
+{
+	assert(k->n_vlans < FAKE_MAX);
+	k->vlans[k->n_vlans] = (struct tp_nl_link){
+		.ifindex = ifindex,
+		.name = "eth.vlan",
+		.mac = { 2, 2, 0, 0, 0, (uint8_t)ifindex },
+		.mtu = 1400,
+		.is_up = true,
+		.is_ethernet = true,
+		.vlan_parent = parent,
+		.vlan = vlan,
+	};
+	return &k->vlans[k->n_vlans++];
+}
+
 /* Set or replace. */
 static inline void fake_route(
 		struct fake_kernel *k, const char *dst, int rc, struct tp_nl_route answer)
@@ -130,6 +151,22 @@ static inline int fake_get_link(void *ctx, unsigned int ifindex, struct tp_nl_li
 		}
 	}
 	return -ENODEV;
+}
+
+static inline int fake_get_links(void *ctx,
+		void (*each)(void *each_ctx, const struct tp_nl_link *link), void *each_ctx)
+{
+	struct fake_kernel *k = ctx;
+	uint32_t i;
+
+	k->n_get_link++;
+	if (k->is_silent)
+		return -ETIMEDOUT;
+	for (i = 0; i < FAKE_LINKS; i++)
+		each(each_ctx, &k->links[i]);
+	for (i = 0; i < k->n_vlans; i++)
+		each(each_ctx, &k->vlans[i]);
+	return 0;
 }
 
 static inline int fake_get_route(void *ctx, const struct tp_addr *src, const struct tp_addr *dst,
@@ -184,6 +221,7 @@ static inline int fake_use_neigh(void *ctx, unsigned int ifindex, const struct t
 
 static const struct tp_resolver_ops fake_ops = {
 	.get_link = fake_get_link,
+	.get_links = fake_get_links,
 	.get_route = fake_get_route,
 	.get_neigh = fake_get_neigh,
 	.use_neigh = fake_use_neigh,

@@ -207,6 +207,8 @@ static void a_frame_goes_in_and_out(void **state)
 		assert_int_equal(frame.port, INDEX);
 		assert_true(frame.headroom >= TP_UMEM_HEADROOM);
 		assert_ptr_equal(frame.data - frame.headroom, rig->umem->area + frame.cookie);
+		assert_int_equal(frame.headroom + frame.len + frame.tailroom,
+				1 << rig->umem->chunk_shift);
 		assert_conserved(rig, 1);
 
 		/* Grown into the headroom, to the last byte of it. */

@@ -146,6 +146,8 @@ static void four_lines_are_enough_and_the_rest_has_defaults(void **state)
 	assert_int_equal(conf->max_allocations, 65536);
 	assert_int_equal(conf->max_channels, 65536);
 	assert_false(conf->legacy_channels);
+	assert_int_equal(conf->dscp, TP_DSCP_COPY);
+	assert_int_equal(conf->lowest_ipv6_mtu, 1280);
 	assert_int_equal(conf->n_interfaces, 0);
 	assert_int_equal(conf->n_cores, 0);
 	assert_int_equal(conf->control_cpu, 0);
@@ -176,6 +178,8 @@ static const char every_option[] =
 		"  allow: [ 10.1.0.0/16, fd00::/8 ]\n"
 		"limits: { allocations: 1, channels: 4000000 }\n"
 		"legacy_channels: true\n"
+		"dscp: clear\n"
+		"lowest_ipv6_mtu: 1500\n"
 		"interfaces:\n"
 		"  - { name: eth0, driver: afxdp, mode: copy }\n"
 		"  - { name: eth1 }\n"
@@ -202,6 +206,8 @@ static void options_that_are_given_are_taken(void **state)
 	assert_int_equal(conf->max_allocations, 1);
 	assert_int_equal(conf->max_channels, 4000000);
 	assert_true(conf->legacy_channels);
+	assert_int_equal(conf->dscp, TP_DSCP_CLEAR);
+	assert_int_equal(conf->lowest_ipv6_mtu, 1500);
 	assert_int_equal(conf->control_cpu, 1);
 	assert_string_equal(conf->control_socket, "/tmp/turnpike.sock");
 	assert_true(conf->has_metrics);
@@ -341,7 +347,7 @@ static const struct {
 	  FILE_NAME ":5: relm: unknown option (did you mean realm?)\n" },
 	{ "an option unheard of",
 	  BASE "cheese: x\n",
-	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, legacy_channels, interfaces, cores, control, metrics)\n" },
+	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, legacy_channels, dscp, lowest_ipv6_mtu, interfaces, cores, control, metrics)\n" },
 	{ "limits that are not built",
 	  BASE "limits: { allocation_bps: 0 }\n",
 	  FILE_NAME ":5: limits.allocation_bps: unknown option (there are: allocations, channels)\n" },
@@ -405,6 +411,15 @@ static const struct {
 	{ "no number",
 	  BASE "control: { cpu: two }\n",
 	  FILE_NAME ":5: control.cpu: two: must be a whole number, 0-1023\n" },
+	{ "no word of the list",
+	  BASE "dscp: keep\n",
+	  FILE_NAME ":5: dscp: keep: must be copy or clear\n" },
+	{ "lowest_ipv6_mtu below IPv6's minimum",
+	  BASE "lowest_ipv6_mtu: 1279\n",
+	  FILE_NAME ":5: lowest_ipv6_mtu: 1279: must be 1280-9000\n" },
+	{ "lowest_ipv6_mtu above jumbo frames",
+	  BASE "lowest_ipv6_mtu: 9001\n",
+	  FILE_NAME ":5: lowest_ipv6_mtu: 9001: must be 1280-9000\n" },
 	{ "no truth value",
 	  BASE "legacy_channels: yes\n",
 	  FILE_NAME ":5: legacy_channels: yes: must be true or false\n" },

@@ -158,6 +158,30 @@ static void test_too_many_flows_for_memory(void **state)
 	tp_grace_free(conf.grace);
 }
 
+/* What holds for all flows of a table is written into each, where a worker has it at hand. */
+static void test_header_rules_of_the_table(void **state)
+{
+	struct bench b = { 0 };
+	struct tp_flow_table_conf conf = {
+		.name = "flows", .max_flows = 64, .clears_dscp = true, .lowest_ipv6_mtu = 1400
+	};
+	struct tp_flow_spec spec;
+	struct tp_flow *flow;
+
+	(void)state;
+	assert_int_equal(tp_grace_new(1, &b.grace), 0);
+	conf.grace = b.grace;
+	assert_int_equal(tp_flow_table_new(&conf, &b.table), 0);
+	for (int is_v6 = 0; is_v6 < 2; is_v6++) {
+		spec = spec_up(false, is_v6, 1 + (uint32_t)is_v6);
+		flow = add(&b, &spec);
+		assert_int_equal(flow->tclass_clear, 0xfc);
+		assert_int_equal(flow->whole_max, is_v6 ? 1400 : UINT16_MAX);
+		tp_flow_del(b.table, flow);
+	}
+	bench_free(&b);
+}
+
 static void test_spec_is_checked(void **state)
 {
 	static const struct {
@@ -195,6 +219,49 @@ static void test_spec_is_checked(void **state)
 						.out_src.family = TP_IPV4,
 						.out_dst.family = TP_IPV4,
 						.out_channel = 0x4000,
+						.is_hairpin = true } },
+		{ "Send indications with a channel",
+				{ .form = TP_FLOW_SEND,
+						.in_src.family = TP_IPV4,
+						.in_dst.family = TP_IPV4,
+						.in_peer.family = TP_IPV4,
+						.out_src.family = TP_IPV4,
+						.out_dst.family = TP_IPV4,
+						.in_channel = 0x4000 } },
+		{ "Send indications to one port",
+				{ .form = TP_FLOW_SEND,
+						.in_src.family = TP_IPV4,
+						.in_dst.family = TP_IPV4,
+						.in_peer.family = TP_IPV4,
+						.out_src.family = TP_IPV4,
+						.out_dst.family = TP_IPV4,
+						.out_dst.port = 1 } },
+		{ "Send indications that name nobody",
+				{ .form = TP_FLOW_SEND,
+						.in_src.family = TP_IPV4,
+						.in_dst.family = TP_IPV4,
+						.out_src.family = TP_IPV4,
+						.out_dst.family = TP_IPV4 } },
+		{ "Data indications with a channel",
+				{ .form = TP_FLOW_DATA,
+						.in_src.family = TP_IPV4,
+						.in_dst.family = TP_IPV4,
+						.out_src.family = TP_IPV4,
+						.out_dst.family = TP_IPV4,
+						.out_channel = 0x4000 } },
+		{ "Data indications from one port",
+				{ .form = TP_FLOW_DATA,
+						.in_src.family = TP_IPV4,
+						.in_src.port = 1,
+						.in_dst.family = TP_IPV4,
+						.out_src.family = TP_IPV4,
+						.out_dst.family = TP_IPV4 } },
+		{ "Data indications on a hairpin",
+				{ .form = TP_FLOW_DATA,
+						.in_src.family = TP_IPV4,
+						.in_dst.family = TP_IPV4,
+						.out_src.family = TP_IPV4,
+						.out_dst.family = TP_IPV4,
 						.is_hairpin = true } },
 	};
 	struct bench b = bench_new(8);
@@ -255,6 +322,141 @@ static void test_add_look_up_and_delete(void **state)
 		tp_flow_del(b.table, flow);
 	}
 	bench_free(&b);
+}
+
+/* ---- permissions ---- */
+
+static struct tp_flow_spec spec_send(bool is_in6, bool is_out6, uint32_t n)
+{
+	struct tp_flow_spec s = spec_up(is_in6, is_out6, n);
+
+	s.form = TP_FLOW_SEND;
+	s.in_channel = 0;
+	s.in_peer = s.out_dst = tp_addr_ip_only(&s.out_dst);
+	return s;
+}
+
+static struct tp_flow_spec spec_data(bool is_in6, bool is_out6, uint32_t n)
+{
+	struct tp_flow_spec s = spec_down(is_in6, is_out6, n);
+
+	s.form = TP_FLOW_DATA;
+	s.out_channel = 0;
+	s.in_src = tp_addr_ip_only(&s.in_src);
+	return s;
+}
+
+static struct tp_flow *find_permission(const struct bench *b, const struct tp_flow_spec *s)
+{
+	union tp_flow_key k = key_of(s);
+	const struct tp_flow_key4 *k4 = &k.v4;
+	const struct tp_flow_key6 *k6 = &k.v6;
+	struct tp_flow_send_key send = { .src_port_be = htons(s->in_src.port),
+		.dst_port_be = htons(s->in_dst.port),
+		.family = s->in_src.family,
+		.peer_family = s->in_peer.family };
+	const struct tp_flow_send_key *ks = &send;
+	struct tp_flow *flow = NULL;
+	uint32_t hits;
+
+	memcpy(send.src, s->in_src.ip, 16);
+	memcpy(send.dst, s->in_dst.ip, 16);
+	memcpy(send.peer, s->in_peer.ip, 16);
+	if (s->form == TP_FLOW_SEND)
+		hits = tp_flow_lookup_send_bulk(b->table, &ks, 1, &flow);
+	else if (s->in_src.family == TP_IPV6)
+		hits = tp_flow_lookup_data6_bulk(b->table, &k6, 1, &flow);
+	else
+		hits = tp_flow_lookup_data4_bulk(b->table, &k4, 1, &flow);
+	assert_int_equal(hits, flow != NULL);
+	return flow;
+}
+
+static struct bench bench_new_permissions(uint32_t max_permissions)
+{
+	struct bench b = { 0 };
+	struct tp_flow_table_conf conf = {
+		.name = "permissions", .max_flows = 8, .max_permissions = max_permissions
+	};
+
+	assert_int_equal(tp_grace_new(2, &b.grace), 0);
+	conf.grace = b.grace;
+	assert_int_equal(tp_flow_table_new(&conf, &b.table), 0);
+	return b;
+}
+
+static void test_permissions_are_found_among_themselves(void **state)
+{
+	struct bench b = bench_new_permissions(8);
+	struct tp_flow *flow, *again = NULL;
+	struct tp_flow_spec spec, channel, other;
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 8; i++) {
+		spec = i & 4 ? spec_send(i & 1, (i & 2) != 0, i)
+			     : spec_data(i & 1, (i & 2) != 0, i);
+		channel = i & 4 ? spec_up(i & 1, (i & 2) != 0, i)
+				: spec_down(i & 1, (i & 2) != 0, i);
+		assert_null(find_permission(&b, &spec));
+		flow = add(&b, &spec);
+		assert_ptr_equal(find_permission(&b, &spec), flow);
+		assert_null(find(&b, &channel));
+		assert_int_equal(tp_flow_add(b.table, &spec, &again), -EEXIST);
+		assert_int_equal(flow->flags & (TP_FLOW_INDICATION | TP_FLOW_UP),
+				i & 4 ? TP_FLOW_INDICATION | TP_FLOW_UP : TP_FLOW_INDICATION);
+		assert_int_equal(flow->hdr_len, i & 2 ? 48 : 28);
+
+		other = spec;
+		other.in_dst.port ^= 1;
+		assert_null(find_permission(&b, &other));
+		other = spec;
+		other.in_src.ip[0] ^= 1;
+		assert_null(find_permission(&b, &other));
+		other = spec;
+		other.in_peer.ip[0] ^= 1;
+		assert_int_equal(find_permission(&b, &other) == NULL, (i & 4) != 0);
+		other = spec;
+		other.in_src.port ^= 1;
+		assert_null(find_permission(&b, &other));
+
+		tp_flow_del(b.table, flow);
+		assert_null(find_permission(&b, &spec));
+	}
+	bench_free(&b);
+}
+
+static void test_permissions_have_a_limit_of_their_own(void **state)
+{
+	struct bench b = bench_new_permissions(8), none = bench_new(8);
+	struct tp_flow_spec spec = spec_send(false, true, 0);
+	struct tp_flow *flow[8], *more;
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 8; i++) {
+		spec = spec_send(i & 1, (i & 2) != 0, i);
+		flow[i] = add(&b, &spec);
+	}
+	spec = spec_send(false, false, 8);
+	assert_int_equal(tp_flow_add(b.table, &spec, &more), -ENOSPC);
+	for (i = 0; i < 8; i++) {
+		spec = spec_data(false, i & 1, i);
+		add(&b, &spec);
+		spec = spec_data(true, i & 1, i);
+		add(&b, &spec);
+		spec = spec_up(false, i & 1, i);
+		add(&b, &spec);
+	}
+	tp_flow_del(b.table, flow[3]);
+	spec = spec_send(false, false, 8);
+	add(&b, &spec);
+	assert_int_equal(tp_flow_count(b.table), 4 * 8);
+	assert_int_equal(tp_flow_add(none.table, &spec, &more), -ENOSPC);
+	spec = spec_data(true, true, 1);
+	assert_int_equal(tp_flow_add(none.table, &spec, &more), -ENOSPC);
+	bench_free(&b);
+	bench_free(&none);
 }
 
 /* The headers and sums that a flow has ready, against the packet they make. */
@@ -561,8 +763,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_conf_is_checked),
 		cmocka_unit_test(test_too_many_flows_for_memory),
+		cmocka_unit_test(test_header_rules_of_the_table),
 		cmocka_unit_test(test_spec_is_checked),
 		cmocka_unit_test(test_add_look_up_and_delete),
+		cmocka_unit_test(test_permissions_are_found_among_themselves),
+		cmocka_unit_test(test_permissions_have_a_limit_of_their_own),
 		cmocka_unit_test(test_a_flow_is_prepared),
 		cmocka_unit_test(test_a_hairpin_flow_leads_to_the_other),
 		cmocka_unit_test(test_a_burst_of_both),

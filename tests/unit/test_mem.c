@@ -40,6 +40,7 @@ static void test_a_frame_goes_round(void **state)
 	assert_int_equal(tp_mem_held(port), 1);
 	assert_int_equal(frame.len, 5);
 	assert_int_equal(frame.headroom, TP_MEM_HEADROOM);
+	assert_int_equal(frame.headroom + frame.len + frame.tailroom, TP_MEM_CHUNK);
 	assert_int_equal(frame.port, 3);
 	assert_memory_equal(frame.data, "hello", 5);
 

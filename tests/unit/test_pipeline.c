@@ -17,10 +17,12 @@
 #define CHUNKS 256
 #define CHANNEL 0x4001
 #define FLOWS 32 /* of each way */
+#define SEND 0x0016
 
-static struct tp_next_hop hop = {
-	.macs = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2 }, .port = 5, .mtu = 1500
-};
+static struct tp_next_hop hop = { .l2 = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2 },
+	.l2_len = TP_L2_UNTAGGED,
+	.port = 5,
+	.mtu = 1500 };
 
 /* A worker without thread: one port, one pipe, and a bounded ring towards the kernel path. */
 struct rig {
@@ -35,7 +37,9 @@ struct rig {
 
 static void rig_init(struct rig *r)
 {
-	struct tp_flow_table_conf conf = { .name = "flows", .max_flows = 1024 };
+	struct tp_flow_table_conf conf = {
+		.name = "flows", .max_flows = 1024, .max_permissions = 1024
+	};
 
 	memset(r, 0, sizeof(*r));
 	assert_int_equal(tp_grace_new(1, &r->grace), 0);
@@ -137,6 +141,44 @@ static bool path_out6(enum tp_path path)
 	return (path & 1) != 0;
 }
 
+/* By indications, or by channels? */
+static bool path_indicates(enum tp_path path)
+{
+	return path >= TP_PATH_SEND_44;
+}
+
+/* The path without indications of the same direction. */
+static enum tp_path path_plain(enum tp_path path)
+{
+	return path_indicates(path) ? path - TP_PATH_SEND_44 + TP_PATH_UP_44 : path;
+}
+
+static bool path_hairpins(enum tp_path path)
+{
+	return path_plain(path) >= TP_PATH_HAIRPIN_44;
+}
+
+static bool path_is_down(enum tp_path path)
+{
+	return path_plain(path) >= TP_PATH_DOWN_44 && !path_hairpins(path);
+}
+
+/* Hairpins with indications take turns: ChannelData to Data, Send to ChannelData, Send to Data. */
+static bool has_send(enum tp_path path, uint16_t n)
+{
+	return path_indicates(path) && !path_is_down(path) && (!path_hairpins(path) || n % 3 != 0);
+}
+
+static bool has_data(enum tp_path path, uint16_t n)
+{
+	return path_indicates(path) && (path_is_down(path) || (path_hairpins(path) && n % 3 != 1));
+}
+
+static struct tp_addr ip_only(struct tp_addr a)
+{
+	return tp_addr_ip_only(&a);
+}
+
 static struct tp_addr client(enum tp_path path, uint16_t n)
 {
 	return addr(path_in6(path), (uint8_t)(10 + path), (uint16_t)(1000 + n));
@@ -156,17 +198,21 @@ static struct tp_flow *add(struct rig *r, const struct tp_flow_spec *spec)
 static void open_path(struct rig *r, enum tp_path path, uint16_t n, struct tp_flow **up,
 		struct tp_flow **down)
 {
-	bool is_hairpin = path >= TP_PATH_HAIRPIN_44,
-	     is_down = !is_hairpin && path >= TP_PATH_DOWN_44;
+	bool is_hairpin = path_hairpins(path), is_down = path_is_down(path);
 	bool in6 = path_in6(path), out6 = path_out6(path);
 	struct tp_addr relay_a = addr(is_hairpin ? !in6 : out6, 2, relay_port(path, n, false));
 	struct tp_addr relay_b = addr(is_hairpin ? !in6 : in6, 2, relay_port(path, n, true));
+	struct tp_addr to = is_hairpin ? relay_b : addr(out6, 3, (uint16_t)(2000 + n));
+	struct tp_addr from = is_hairpin ? relay_a : addr(in6, 3, (uint16_t)(2000 + n));
+	bool is_send = has_send(path, n), is_data = has_data(path, n);
 	struct tp_flow_spec spec = {
+		.form = is_send ? TP_FLOW_SEND : TP_FLOW_CHANNEL,
 		.in_src = client(path, n),
 		.in_dst = addr(in6, 1, 3478),
-		.in_channel = (uint16_t)(CHANNEL + n),
+		.in_channel = is_send ? 0 : (uint16_t)(CHANNEL + n),
+		.in_peer = ip_only(to),
 		.out_src = relay_a,
-		.out_dst = is_hairpin ? relay_b : addr(out6, 3, (uint16_t)(2000 + n)),
+		.out_dst = is_send ? ip_only(to) : to,
 		.is_hairpin = is_hairpin,
 		.deadline_ns = NOW + 1,
 	};
@@ -176,11 +222,12 @@ static void open_path(struct rig *r, enum tp_path path, uint16_t n, struct tp_fl
 	if (!is_down && !is_hairpin)
 		return;
 	spec = (struct tp_flow_spec){
-		.in_src = is_hairpin ? relay_a : addr(in6, 3, (uint16_t)(2000 + n)),
+		.form = is_data ? TP_FLOW_DATA : TP_FLOW_CHANNEL,
+		.in_src = is_data ? ip_only(from) : from,
 		.in_dst = relay_b,
 		.out_src = addr(out6, 1, 3478),
 		.out_dst = addr(out6, 4, (uint16_t)(1000 + n)),
-		.out_channel = (uint16_t)(CHANNEL + n),
+		.out_channel = is_data ? 0 : (uint16_t)(CHANNEL + n),
 		.deadline_ns = NOW + 1,
 	};
 	*down = add(r, &spec);
@@ -189,13 +236,17 @@ static void open_path(struct rig *r, enum tp_path path, uint16_t n, struct tp_fl
 /* A packet for flow n of a path, its data {path, n, sequence}. */
 static struct packet packet_for(enum tp_path path, uint16_t n, const uint8_t data[3])
 {
-	bool in6 = path_in6(path), is_down = path >= TP_PATH_DOWN_44 && path < TP_PATH_HAIRPIN_44;
+	bool in6 = path_in6(path), is_down = path_is_down(path), is_send = has_send(path, n);
 
 	return (struct packet){
 		.src = is_down ? addr(in6, 3, (uint16_t)(2000 + n)) : client(path, n),
 		.dst = is_down ? addr(in6, 2, relay_port(path, n, true)) : addr(in6, 1, 3478),
 		.ttl = 64,
-		.channel = is_down ? 0 : (uint16_t)(CHANNEL + n),
+		.channel = is_down || is_send ? 0 : (uint16_t)(CHANNEL + n),
+		.stun = is_send ? SEND : 0,
+		.peer = path_hairpins(path) ? addr(!in6, 2, relay_port(path, n, true))
+					    : addr(path_out6(path), 3, (uint16_t)(2000 + n)),
+		.n_pad = is_send ? 1 : 0,
 		.data = data,
 		.data_len = 3,
 	};
@@ -204,17 +255,21 @@ static struct packet packet_for(enum tp_path path, uint16_t n, const uint8_t dat
 /* A frame sent: of the path's output family, to the flow's own port, with its own data. */
 static void check_sent(const uint8_t *frame, uint32_t len, uint8_t next_seq[][FLOWS])
 {
-	const uint8_t *data = frame + len - 3;
+	uint32_t udp = frame[12] == 0x86 ? 54 : 34;
+	bool is_data = len > udp + 8 + 20 && frame[udp + 9] == 0x17;
+	const uint8_t *data = frame + len - (is_data ? 4 : 3);
 	enum tp_path path = data[0];
 	uint8_t n = data[1];
-	bool out6 = path_out6(path), is_up = path < TP_PATH_DOWN_44;
-	uint32_t udp = out6 ? 54 : 34, want_len = udp + 8 + (is_up ? 0 : 4) + 3;
+	bool out6 = path_out6(path), is_up = path_plain(path) < TP_PATH_DOWN_44;
+	bool is_peer6 = path_hairpins(path) ? !path_in6(path) : path_in6(path);
+	uint32_t head = is_data ? (is_peer6 ? 48 : 36) : is_up ? 0 : 4;
 
-	assert_int_equal(len, want_len);
-	assert_memory_equal(frame, hop.macs, 12);
+	assert_int_equal(is_data, has_data(path, n));
+	assert_int_equal(len, udp + 8 + head + 3 + (is_data ? 1 : 0));
+	assert_memory_equal(frame, hop.l2, 12);
 	assert_int_equal(frame[12], out6 ? 0x86 : 0x08);
 	assert_int_equal(frame[udp + 2] << 8 | frame[udp + 3], (is_up ? 2000 : 1000) + n);
-	if (!is_up)
+	if (!is_up && !is_data)
 		assert_int_equal(frame[udp + 8] << 8 | frame[udp + 9], CHANNEL + n);
 	assert_int_equal(data[2], next_seq[path][n]++); /* order within a flow is kept */
 }
@@ -224,6 +279,8 @@ static void test_names_of_paths(void **state)
 	(void)state;
 	assert_string_equal(tp_path_name(TP_PATH_UP_44), "up_4to4");
 	assert_string_equal(tp_path_name(TP_PATH_HAIRPIN_66), "hairpin_6to6");
+	assert_string_equal(tp_path_name(TP_PATH_SEND_46), "send_4to6");
+	assert_string_equal(tp_path_name(TP_PATH_HAIRPIN_INDICATION_64), "hairpin_indication_6to4");
 }
 
 static void test_an_empty_burst(void **state)
@@ -335,6 +392,177 @@ static void test_a_hairpin_needs_both_flows(void **state)
 	inject(&r, &pkt);
 	burst(&r, NOW);
 	assert_int_equal(r.out.n_punt, 1);
+	rig_fini(&r);
+}
+
+/* ---- permissions ---- */
+
+/* One packet from the peer of a DATA path, by the port it sends from.  @return the frame sent */
+static int from_peer_port(struct rig *r, enum tp_path path, uint16_t port, uint8_t out[PACKET_MAX])
+{
+	static const uint8_t data[3] = { 1, 2, 3 };
+	struct packet pkt = packet_for(path, 0, data);
+
+	pkt.src.port = port;
+	inject(r, &pkt);
+	burst(r, NOW);
+	return tp_mem_collect(r->port, out, PACKET_MAX);
+}
+
+static bool is_channel_data(const uint8_t *frame)
+{
+	return frame[frame[12] == 0x86 ? 62 : 42] >= 0x40;
+}
+
+/* RFC 8656 section 12.5: what a channel is bound for MUST go as ChannelData. */
+static void test_a_channel_wins_over_a_permission(void **state)
+{
+	static struct rig r;
+	uint8_t out[PACKET_MAX];
+	enum tp_path path;
+
+	(void)state;
+	for (path = TP_PATH_DATA_44; path <= TP_PATH_DATA_66; path++) {
+		struct tp_flow *up, *down, *channel;
+		struct tp_flow_spec spec = {
+			.in_src = addr(path_in6(path), 3, 2000),
+			.in_dst = addr(path_in6(path), 2, relay_port(path, 0, true)),
+			.out_src = addr(path_out6(path), 1, 3478),
+			.out_dst = addr(path_out6(path), 4, 1000),
+			.out_channel = CHANNEL,
+			.deadline_ns = NOW + 1,
+		};
+
+		rig_init(&r);
+		open_path(&r, path, 0, &up, &down);
+		assert_true(from_peer_port(&r, path, 2000, out) > 0);
+		assert_false(is_channel_data(out));
+		channel = add(&r, &spec);
+		assert_true(from_peer_port(&r, path, 2000, out) > 0);
+		assert_true(is_channel_data(out));
+		assert_true(from_peer_port(&r, path, 2001, out) > 0);
+		assert_false(is_channel_data(out));
+
+		/* bound, and the core must see it: never by the permission instead */
+		tp_flow_set_deadline(channel, NOW);
+		assert_int_equal(from_peer_port(&r, path, 2000, out), 0);
+		assert_int_equal(r.out.n_punt, 1);
+		tp_flow_set_deadline(channel, NOW + 1);
+		tp_flow_set_next_hop(channel, NULL);
+		assert_int_equal(from_peer_port(&r, path, 2000, out), 0);
+		assert_int_equal(r.out.n_punt, 1);
+
+		tp_flow_del(r.flows, channel);
+		assert_true(from_peer_port(&r, path, 2000, out) > 0);
+		assert_false(is_channel_data(out));
+		tp_flow_set_deadline(down, NOW);
+		assert_int_equal(from_peer_port(&r, path, 2000, out), 0);
+		assert_int_equal(r.out.n_punt, 1);
+		assert_int_equal(atomic_load(&r.pipe.stats.path[path]), 3);
+		rig_fini(&r);
+	}
+}
+
+/* The other end of a hairpin: permitted, then bound, unbound, over, gone. */
+static void test_a_hairpin_follows_what_the_other_side_does(void **state)
+{
+	static struct rig r;
+	uint8_t out[PACKET_MAX];
+	enum tp_path path = TP_PATH_HAIRPIN_INDICATION_46;
+	uint16_t n;
+
+	(void)state;
+	for (n = 0; n < 3; n += 2) { /* from ChannelData, from Send */
+		const uint8_t data[3] = { (uint8_t)path, (uint8_t)n, 0 };
+		struct packet pkt = packet_for(path, n, data);
+		struct tp_flow *up, *down, *channel;
+		struct tp_flow_spec spec = {
+			.in_src = addr(!path_in6(path), 2, relay_port(path, n, false)),
+			.in_dst = addr(!path_in6(path), 2, relay_port(path, n, true)),
+			.out_src = addr(path_out6(path), 1, 3478),
+			.out_dst = addr(path_out6(path), 4, (uint16_t)(1000 + n)),
+			.out_channel = (uint16_t)(CHANNEL + n),
+			.deadline_ns = NOW + 1,
+		};
+
+		rig_init(&r);
+		open_path(&r, path, n, &up, &down);
+		inject(&r, &pkt);
+		burst(&r, NOW);
+		assert_true(tp_mem_collect(r.port, out, sizeof(out)) > 0);
+		assert_false(is_channel_data(out));
+
+		channel = add(&r, &spec);
+		inject(&r, &pkt);
+		burst(&r, NOW);
+		assert_true(tp_mem_collect(r.port, out, sizeof(out)) > 0);
+		assert_true(is_channel_data(out));
+
+		tp_flow_set_deadline(channel, NOW);
+		inject(&r, &pkt);
+		burst(&r, NOW);
+		assert_int_equal(r.out.n_punt, 1);
+
+		tp_flow_del(r.flows, channel);
+		inject(&r, &pkt);
+		burst(&r, NOW);
+		assert_true(tp_mem_collect(r.port, out, sizeof(out)) > 0);
+		assert_false(is_channel_data(out));
+
+		tp_flow_set_next_hop(down, NULL);
+		inject(&r, &pkt);
+		burst(&r, NOW);
+		assert_int_equal(r.out.n_punt, 1);
+
+		tp_flow_del(r.flows, down);
+		inject(&r, &pkt);
+		burst(&r, NOW);
+		assert_int_equal(r.out.n_punt, 1);
+
+		tp_flow_set_deadline(up, NOW);
+		inject(&r, &pkt);
+		burst(&r, NOW);
+		assert_int_equal(r.out.n_punt, 1);
+		assert_int_equal(tp_mem_collect(r.port, out, sizeof(out)), 0);
+		rig_fini(&r);
+	}
+}
+
+/* Port 0 is what a permission's key has for any port; a packet may have it too. */
+static void test_a_peer_may_send_from_port_0(void **state)
+{
+	static struct rig r;
+	struct tp_flow *up, *down;
+	uint8_t out[PACKET_MAX];
+
+	(void)state;
+	rig_init(&r);
+	open_path(&r, TP_PATH_DATA_44, 0, &up, &down);
+	assert_true(from_peer_port(&r, TP_PATH_DATA_44, 0, out) > 0);
+	assert_memory_equal(out + 42 + 26, "\x21\x12", 2);
+	rig_fini(&r);
+}
+
+static void test_a_table_without_permissions(void **state)
+{
+	static struct rig r;
+	struct tp_flow_table_conf conf = { .name = "other", .max_flows = 8 };
+	static const uint8_t data[3] = { 0 };
+	struct packet send = packet_for(TP_PATH_SEND_44, 0, data);
+	struct packet plain = packet_for(TP_PATH_DATA_66, 0, data);
+	struct tp_flow_table *other;
+
+	(void)state;
+	rig_init(&r);
+	conf.grace = r.grace;
+	assert_int_equal(tp_flow_table_new(&conf, &other), 0);
+	r.pipe.flows = other;
+	inject(&r, &send);
+	inject(&r, &plain);
+	burst(&r, NOW);
+	assert_int_equal(r.out.n_punt, 2);
+	r.pipe.flows = r.flows;
+	tp_flow_table_free(other);
 	rig_fini(&r);
 }
 
@@ -477,7 +705,7 @@ static void test_mixed_bursts(void **state)
 			if ((seed >> 28) == 0) {
 				inject_junk(&r, seed >> 4);
 			} else if ((seed >> 28) == 1) {
-				pkt.src.port ^= 0x8000; /* unknown */
+				pkt.src.ip[1] ^= 0x80; /* unknown */
 				inject(&r, &pkt);
 			} else {
 				data[2] = seq[path][data[1]]++;
@@ -494,7 +722,6 @@ static void test_mixed_bursts(void **state)
 	assert_true(verdict(&r, TP_PUNT) > 0);
 	assert_true(verdict(&r, TP_DROP_SHORT) > 0);
 	assert_true(verdict(&r, TP_DROP_NOT_UDP) > 0);
-	assert_true(verdict(&r, TP_DROP_TTL) > 0);
 	rig_fini(&r);
 }
 
@@ -506,6 +733,10 @@ int main(void)
 		cmocka_unit_test(test_each_path_is_carried_and_counted),
 		cmocka_unit_test(test_what_has_no_flow_is_punted_as_received),
 		cmocka_unit_test(test_a_hairpin_needs_both_flows),
+		cmocka_unit_test(test_a_channel_wins_over_a_permission),
+		cmocka_unit_test(test_a_hairpin_follows_what_the_other_side_does),
+		cmocka_unit_test(test_a_peer_may_send_from_port_0),
+		cmocka_unit_test(test_a_table_without_permissions),
 		cmocka_unit_test(test_an_expired_flow),
 		cmocka_unit_test(test_a_full_port_and_a_full_ring),
 		cmocka_unit_test(test_what_leaves_by_another_interface_is_punted),

@@ -330,7 +330,7 @@ static void what_no_indication_can_carry_is_dropped(void **state)
 	assert_int_equal(tp_be16_get(r->sent[0].data + 2), 12 + 4 + 65508);
 	/* 24 + 4 + 65508 = 65536 does not fit in the header's length */
 	assert_int_equal(rig_from_peer_meta(r, &relay[1], &peer6, data, sizeof(data), usual),
-			TP_SLOW_DROP_SEND);
+			TP_SLOW_DROP_TOO_BIG);
 	assert_int_equal(rig_from_peer_meta(r, &relay[1], &peer6, data, 65504, usual),
 			TP_SLOW_RELAYED);
 	/* a channel has no such bound */

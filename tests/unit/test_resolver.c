@@ -142,7 +142,7 @@ static void known_route_and_neighbour_resolve_at_once(void **state)
 	script_gateway(b);
 	bind_to(b, 0, PEER);
 	assert_non_null(next_hop(b, 0));
-	assert_memory_equal(next_hop(b, 0)->macs, macs, sizeof(macs));
+	assert_memory_equal(next_hop(b, 0)->l2, macs, sizeof(macs));
 	assert_int_equal(next_hop(b, 0)->port, 0);
 	assert_int_equal(next_hop(b, 0)->mtu, 1500);
 	assert_int_equal(b->kernel.n_use, 0);
@@ -157,8 +157,8 @@ static void on_link_peer_and_ipv6_resolve_to_their_own_port(void **state)
 	bind_to(b, 0, "2001:db8::7");
 	assert_non_null(next_hop(b, 0));
 	assert_int_equal(next_hop(b, 0)->port, 1);
-	assert_int_equal(next_hop(b, 0)->macs[5], 9);
-	assert_int_equal(next_hop(b, 0)->macs[11], 1);
+	assert_int_equal(next_hop(b, 0)->l2[5], 9);
+	assert_int_equal(next_hop(b, 0)->l2[11], 1);
 }
 
 static void unknown_neighbour_is_asked_for_and_resolved_by_event(void **state)
@@ -176,7 +176,7 @@ static void unknown_neighbour_is_asked_for_and_resolved_by_event(void **state)
 	assert_null(next_hop(b, 0));
 	neigh_event(b, FAKE_ETH_A, GATEWAY, fake_mac(1));
 	assert_non_null(next_hop(b, 0));
-	assert_int_equal(next_hop(b, 0)->macs[5], 1);
+	assert_int_equal(next_hop(b, 0)->l2[5], 1);
 }
 
 static void unknown_neighbour_is_asked_for_again_with_backoff(void **state)
@@ -210,9 +210,9 @@ static void new_mac_is_a_new_object_and_the_old_one_outlives_its_readers(void **
 
 	neigh_event(b, FAKE_ETH_A, GATEWAY, fake_mac(2));
 	assert_ptr_not_equal(next_hop(b, 0), old);
-	assert_int_equal(next_hop(b, 0)->macs[5], 2);
+	assert_int_equal(next_hop(b, 0)->l2[5], 2);
 	assert_int_equal(tp_grace_reclaim(b->grace), 1);
-	assert_int_equal(old->macs[5], 1);
+	assert_int_equal(old->l2[5], 1);
 
 	tp_grace_quiescent(b->grace, READER);
 	assert_int_equal(tp_grace_reclaim(b->grace), 0);
@@ -273,7 +273,7 @@ static void link_without_carrier_carries_nothing_until_it_is_back(void **state)
 	tp_resolver_events.on_link(b->r, link, false);
 	assert_non_null(next_hop(b, 0));
 	assert_int_equal(next_hop(b, 0)->mtu, 9000);
-	assert_int_equal(next_hop(b, 0)->macs[11], 0x77);
+	assert_int_equal(next_hop(b, 0)->l2[11], 0x77);
 
 	tp_resolver_events.on_link(b->r, link, true);
 	assert_null(next_hop(b, 0));
@@ -324,7 +324,7 @@ static void route_change_moves_flows_to_another_interface_on_tick(void **state)
 	tick_after(b, 1);
 	assert_int_equal(b->kernel.n_get_route, asked + 1);
 	assert_int_equal(next_hop(b, 0)->port, 1);
-	assert_int_equal(next_hop(b, 0)->macs[5], 5);
+	assert_int_equal(next_hop(b, 0)->l2[5], 5);
 	assert_ptr_equal(next_hop(b, 1), next_hop(b, 0));
 
 	tick_after(b, 1000);
@@ -371,6 +371,26 @@ static void route_changes_in_quick_succession_are_taken_together(void **state)
 	assert_int_equal(b->kernel.n_get_route, asked + 1);
 }
 
+static void a_link_that_changes_has_routes_asked_again(void **state)
+{
+	struct bed *b = *state;
+
+	script_gateway(b);
+	fake_neigh(&b->kernel, FAKE_ETH_B, GATEWAY, fake_mac(4));
+	bind_to(b, 0, PEER);
+	tick_after(b, 1000);
+	b->kernel.links[0].is_up = false;
+	fake_route(&b->kernel, PEER, 0, fake_via(FAKE_ETH_B, GATEWAY)); /* without an event */
+	tp_resolver_events.on_link(b->r, &b->kernel.links[0], false);
+	assert_null(next_hop(b, 0));
+	assert_false(tick_after(b, 1));
+	assert_non_null(next_hop(b, 0));
+	assert_int_equal(next_hop(b, 0)->port, 1);
+	tp_resolver_events.on_link(b->r, &b->kernel.links[0], false);
+	assert_true(tick_after(b, 1)); /* too soon: not done, and not left to the next second */
+	assert_false(tick_after(b, 200));
+}
+
 static void routes_are_refreshed_without_an_event(void **state)
 {
 	struct bed *b = *state;
@@ -401,11 +421,11 @@ static void after_an_overflow_everything_is_asked_again(void **state)
 	fake_neigh(&b->kernel, FAKE_ETH_A, GATEWAY, fake_mac(2));
 	fake_route(&b->kernel, "203.0.113.9", -EHOSTUNREACH, fake_via(FAKE_ETH_A, GATEWAY));
 	tick_after(b, 1000);
-	assert_int_equal(next_hop(b, 0)->macs[5], 1);
+	assert_int_equal(next_hop(b, 0)->l2[5], 1);
 
 	tp_resolver_events.on_overflow(b->r);
 	tick_after(b, 1000);
-	assert_int_equal(next_hop(b, 0)->macs[5], 2);
+	assert_int_equal(next_hop(b, 0)->l2[5], 2);
 	assert_int_equal(next_hop(b, 0)->mtu, 1400);
 	assert_null(next_hop(b, 1));
 }
@@ -477,6 +497,33 @@ static void link_that_is_no_ethernet_carries_nothing(void **state)
 	assert_null(next_hop(b, 0));
 }
 
+/* The kernel learns a path's MTU from an ICMP error without an event: who heard it too says so. */
+static void what_is_in_doubt_is_asked_at_the_next_tick(void **state)
+{
+	struct bed *b = *state;
+	struct tp_nl_route route = fake_via(FAKE_ETH_A, GATEWAY);
+	struct tp_addr src = fake_ip(SRC), peer = fake_ip(PEER), other = fake_ip("198.51.100.8");
+	uint32_t n_asked;
+
+	script_gateway(b);
+	bind_to(b, 0, PEER);
+	tick_after(b, 1000);
+	n_asked = b->kernel.n_get_route;
+	route.mtu = 1300;
+	fake_route(&b->kernel, PEER, 0, route);
+	assert_false(tp_resolver_doubt(b->r, &src, &other));
+	assert_false(tp_resolver_doubt(b->r, &peer, &src));
+	assert_false(tick_after(b, 10));
+	assert_int_equal(b->kernel.n_get_route, n_asked);
+	peer.port = 9; /* makes no difference */
+	assert_true(tp_resolver_doubt(b->r, &src, &peer));
+	assert_true(tp_resolver_doubt(b->r, &src, &peer));
+	assert_int_equal(next_hop(b, 0)->mtu, 1500);
+	assert_false(tick_after(b, 10));
+	assert_int_equal(next_hop(b, 0)->mtu, 1300);
+	assert_int_equal(b->kernel.n_get_route, n_asked + 1);
+}
+
 static void mtu_is_the_smaller_of_route_and_link(void **state)
 {
 	struct bed *b = *state;
@@ -500,9 +547,9 @@ static void mtu_is_the_smaller_of_route_and_link(void **state)
 	assert_int_equal(next_hop(b, 0)->mtu, 65535);
 	assert_int_equal(next_hop(b, 1)->mtu, 1280);
 	neigh_event(b, FAKE_ETH_A, GATEWAY, fake_mac(6));
-	assert_int_equal(next_hop(b, 0)->macs[5], 6);
-	assert_int_equal(next_hop(b, 1)->macs[5], 6);
-	assert_int_equal(next_hop(b, 2)->macs[5], 6);
+	assert_int_equal(next_hop(b, 0)->l2[5], 6);
+	assert_int_equal(next_hop(b, 1)->l2[5], 6);
+	assert_int_equal(next_hop(b, 2)->l2[5], 6);
 }
 
 static void flows_share_route_neighbour_and_next_hop(void **state)
@@ -674,7 +721,7 @@ static void change_without_memory_leaves_the_flow_to_the_kernel_and_is_made_up_f
 	neigh_event(b, FAKE_ETH_A, GATEWAY, fake_mac(2));
 	assert_null(next_hop(b, 0));
 	tick_after(b, 1000);
-	assert_int_equal(next_hop(b, 0)->macs[5], 2);
+	assert_int_equal(next_hop(b, 0)->l2[5], 2);
 
 	fake_route(&b->kernel, PEER, 0, fake_via(FAKE_ETH_B, GATEWAY));
 	fake_neigh(&b->kernel, FAKE_ETH_B, GATEWAY, fake_mac(3));
@@ -684,7 +731,7 @@ static void change_without_memory_leaves_the_flow_to_the_kernel_and_is_made_up_f
 	assert_int_equal(fail_at, 0);
 	assert_null(next_hop(b, 0));
 	tick_after(b, 1000);
-	assert_int_equal(next_hop(b, 0)->macs[5], 3);
+	assert_int_equal(next_hop(b, 0)->l2[5], 3);
 }
 
 int main(void)
@@ -703,11 +750,13 @@ int main(void)
 		T(route_change_moves_flows_to_another_interface_on_tick),
 		T(vanished_route_leaves_the_flow_to_the_kernel_until_there_is_one),
 		T(route_changes_in_quick_succession_are_taken_together),
+		T(a_link_that_changes_has_routes_asked_again),
 		T(routes_are_refreshed_without_an_event),
 		T(after_an_overflow_everything_is_asked_again),
 		T(kernel_that_does_not_answer_changes_nothing_and_is_asked_later),
 		T(what_workers_can_not_send_is_left_to_the_kernel),
 		T(link_that_is_no_ethernet_carries_nothing),
+		T(what_is_in_doubt_is_asked_at_the_next_tick),
 		T(mtu_is_the_smaller_of_route_and_link),
 		T(flows_share_route_neighbour_and_next_hop),
 		T(ports_play_no_part),

@@ -22,7 +22,8 @@
 static const struct tp_classify_conf conf = { .relay_port_min = 49152, .relay_port_max = 65535 };
 
 static struct tp_next_hop hop = {
-	.macs = { 2, 0, 0, 0, 0, 0xaa, 2, 0, 0, 0, 0, 0xbb },
+	.l2 = { 2, 0, 0, 0, 0, 0xaa, 2, 0, 0, 0, 0, 0xbb },
+	.l2_len = TP_L2_UNTAGGED,
 	.port = 9,
 	.mtu = 1500,
 };
@@ -69,6 +70,7 @@ enum kind {
 struct way {
 	enum kind kind;
 	bool in6, out6, relay6; /* relay6: of the relayed addresses, on a hairpin */
+	bool is_tagged;         /* what arrives */
 	struct tp_flow *in, *out;
 };
 
@@ -148,6 +150,8 @@ static struct packet packet_in(const struct way *w, uint16_t data_len)
 		.channel = is_down ? 0 : CHANNEL_IN,
 		.data = payload,
 		.data_len = data_len,
+		.is_tagged = w->is_tagged,
+		.tag = 0xb064,
 	};
 }
 
@@ -165,9 +169,11 @@ static struct packet packet_out(const struct way *w, const struct packet *in)
 		.data_len = in->data_len,
 		.is_csum_zero = in->is_csum_zero && !w->out6,
 		.csum_error = in->is_csum_zero ? 0 : in->csum_error,
+		.is_tagged = hop.l2_len == TP_L2_TAGGED,
+		.tag = (uint16_t)(hop.l2[14] << 8 | hop.l2[15]),
 	};
 
-	memcpy(out.macs, hop.macs, sizeof(out.macs));
+	memcpy(out.macs, hop.l2, sizeof(out.macs));
 	if (w->out6) {
 		out.label = (uint32_t)(hdr[1] & 0xf) << 16 | (uint32_t)hdr[2] << 8 | hdr[3];
 		assert_int_not_equal(out.label, 0);
@@ -181,8 +187,8 @@ static struct packet packet_out(const struct way *w, const struct packet *in)
 /* How far the headers grow into the headroom. */
 static uint32_t growth(const struct way *w)
 {
-	int32_t in = (w->in6 ? 48 : 28) + (w->kind == DOWN ? 0 : 4);
-	int32_t out = (w->out6 ? 48 : 28) + (w->kind == UP ? 0 : 4);
+	int32_t in = (w->in6 ? 48 : 28) + (w->kind == DOWN ? 0 : 4) + (w->is_tagged ? 4 : 0);
+	int32_t out = (w->out6 ? 48 : 28) + (w->kind == UP ? 0 : 4) + hop.l2_len - 12;
 
 	return out > in ? (uint32_t)(out - in) : 0;
 }
@@ -229,7 +235,8 @@ static void expect_forward(const struct way *w, const struct packet *in)
 	uint8_t got[PACKET_MAX], want[PACKET_MAX];
 	uint32_t len = packet_build(in, got), want_len;
 	struct held h = hold(got, len, growth(w));
-	const uint8_t *data = h.frame.data + 14 + packet_ip_hdr_len(in) + 8 + (in->channel ? 4 : 0);
+	const uint8_t *data = h.frame.data + (in->is_tagged ? 18 : 14) + packet_ip_hdr_len(in) + 8 +
+			(in->channel ? 4 : 0);
 	struct packet out = packet_out(w, in);
 
 	want_len = packet_build(&out, want);
@@ -384,6 +391,63 @@ static void test_df_boundary_of_translation(void **state)
 	}
 }
 
+/* RFC 7915 section 4.1: IPv4 without DF is fragmented to lowest-ipv6-mtu, by the kernel path. */
+static void test_without_df_not_all_leaves_whole_over_ipv6(void **state)
+{
+	struct packet in;
+	uint16_t fits;
+	struct way w;
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < WAYS; i++) {
+		w = way_number(i);
+		w.out->whole_max = w.out6 ? 1280 : UINT16_MAX;
+		fits = (uint16_t)(1280 - w.out->hdr_len);
+		in = packet_in(&w, fits);
+		expect_forward(&w, &in);
+		in.data_len++;
+		if (w.in6 || !w.out6)
+			expect_forward(&w, &in);
+		else
+			expect_packet_verdict(&w, &in, growth(&w), TP_PUNT, "one byte more");
+		in.is_df = true;
+		expect_forward(&w, &in);
+		way_close(&w);
+	}
+}
+
+/* RFC 8656 section 14: DSCP may be set to a fixed value; ECN is still copied. */
+static void test_dscp_cleared(void **state)
+{
+	static const uint8_t classes[] = { 0, 3, 0x28, 0xb8, 0xbb, 0xff };
+	struct packet in, want;
+	uint8_t got[PACKET_MAX], out[PACKET_MAX];
+	struct held h;
+	struct way w;
+	uint32_t i, c, len;
+
+	(void)state;
+	for (i = 0; i < WAYS; i++) {
+		w = way_number(i);
+		w.out->tclass_clear = 0xfc;
+		for (c = 0; c < COUNT(classes); c++) {
+			in = packet_in(&w, 99);
+			in.tclass = classes[c];
+			want = packet_out(&w, &in);
+			want.tclass = classes[c] & 3;
+			len = packet_build(&in, got);
+			h = hold(got, len, growth(&w));
+			assert_int_equal(carry_over(&w, &h.frame), TP_FORWARD);
+			len = packet_build(&want, out);
+			assert_int_equal(h.frame.len, len);
+			assert_memory_equal(h.frame.data, out, len);
+			free(h.room);
+		}
+		way_close(&w);
+	}
+}
+
 static void test_ttl_runs_out(void **state)
 {
 	struct packet in;
@@ -395,9 +459,9 @@ static void test_ttl_runs_out(void **state)
 		w = way_number(i);
 		in = packet_in(&w, 100);
 		in.ttl = 1;
-		expect_packet_verdict(&w, &in, 64, TP_DROP_TTL, "TTL 1");
+		expect_packet_verdict(&w, &in, 64, TP_PUNT, "TTL 1");
 		in.ttl = 0;
-		expect_packet_verdict(&w, &in, 64, TP_DROP_TTL, "TTL 0");
+		expect_packet_verdict(&w, &in, 64, TP_PUNT, "TTL 0");
 		in.ttl = 2;
 		expect_packet_verdict(&w, &in, 64, TP_FORWARD, "TTL 2");
 		way_close(&w);
@@ -420,6 +484,44 @@ static void test_headroom_is_enough_or_the_frame_is_dropped(void **state)
 			expect_packet_verdict(&w, &in, need - 1, TP_DROP_HEADROOM, "a byte short");
 		if (need > 0)
 			expect_packet_verdict(&w, &in, 0, TP_DROP_HEADROOM, "none at all");
+		way_close(&w);
+	}
+}
+
+/* A frame leaves with the tag of its next hop, or without, whatever it came in with. */
+static void test_vlan_tags_of_either_side(void **state)
+{
+	static const uint16_t tags_in[] = { 0, 0xe000, 100, 0xfffe };
+	static const uint8_t tag_out[] = { 0x81, 0x00, 0x0f, 0xfe };
+	struct packet in;
+	uint32_t i, s, t, tagged_in, tagged_out, need;
+	struct way w;
+
+	(void)state;
+	for (i = 0; i < WAYS * 4; i++) {
+		w = way_number(i / 4);
+		tagged_in = i & 1;
+		tagged_out = i >> 1 & 1;
+		w.is_tagged = tagged_in;
+		if (tagged_out) {
+			memcpy(hop.l2 + 12, tag_out, sizeof(tag_out));
+			hop.l2_len = TP_L2_TAGGED;
+		}
+		for (s = 0; s < COUNT(sizes); s++) {
+			in = packet_in(&w, sizes[s]);
+			for (t = 0; t < (tagged_in ? COUNT(tags_in) : 1); t++) {
+				in.tag = tags_in[t];
+				in.n_pad = w.kind == DOWN ? 0 : t & 3;
+				in.n_eth_pad = (uint8_t)(5 * t);
+				expect_forward(&w, &in);
+			}
+		}
+		need = growth(&w);
+		expect_packet_verdict(&w, &in, need, TP_FORWARD, "just enough headroom");
+		if (need > 0)
+			expect_packet_verdict(&w, &in, need - 1, TP_DROP_HEADROOM, "a byte short");
+		memset(hop.l2 + 12, 0, sizeof(tag_out));
+		hop.l2_len = TP_L2_UNTAGGED;
 		way_close(&w);
 	}
 }
@@ -495,7 +597,7 @@ static void test_order_of_checks(void **state)
 		tp_flow_set_next_hop(w.out, NULL);
 		expect_packet_verdict(&w, &in, 0, TP_PUNT, "no next hop");
 		in.ttl = 1;
-		expect_packet_verdict(&w, &in, 0, TP_DROP_TTL, "TTL before next hop");
+		expect_packet_verdict(&w, &in, 0, TP_PUNT, "TTL before next hop");
 		tp_flow_set_deadline(w.out, NOW);
 		expect_packet_verdict(&w, &in, 0, w.kind == UP ? TP_DROP_EXPIRED : TP_PUNT,
 				"the flow to leave by expires now");
@@ -617,7 +719,7 @@ static void test_what_is_not_udp_is_dropped_by_name(void **state)
 		enum tp_verdict want;
 	} cases[] = {
 		{ "ethertype", false, 13, 6, TP_DROP_NOT_UDP },
-		{ "VLAN tag", false, 12, 0x81, TP_DROP_NOT_UDP },
+		{ "VLAN ethertype and no tag", false, 12, 0x81, TP_DROP_NOT_UDP },
 		{ "IPv4 options", false, 14, 0x46, TP_DROP_NOT_UDP },
 		{ "IPv4 total length too large", false, 17, 0xff, TP_DROP_IP_LENGTH },
 		{ "more fragments", false, 20, 0x20, TP_DROP_NOT_UDP },
@@ -709,8 +811,11 @@ int main(void)
 		cmocka_unit_test(test_all_ways_ip_fields),
 		cmocka_unit_test(test_every_checksum_value),
 		cmocka_unit_test(test_df_boundary_of_translation),
+		cmocka_unit_test(test_without_df_not_all_leaves_whole_over_ipv6),
+		cmocka_unit_test(test_dscp_cleared),
 		cmocka_unit_test(test_ttl_runs_out),
 		cmocka_unit_test(test_headroom_is_enough_or_the_frame_is_dropped),
+		cmocka_unit_test(test_vlan_tags_of_either_side),
 		cmocka_unit_test(test_mtu_is_of_the_packet_sent),
 		cmocka_unit_test(test_only_interfaces_that_the_caller_has),
 		cmocka_unit_test(test_order_of_checks),

@@ -2,6 +2,7 @@
 #include "io/steer.h"
 
 #include "../lab.h"
+#include "bpf/steer.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -319,6 +320,83 @@ static void a_killed_process_leaves_nothing(void **state)
 	assert_int_equal(attached(NULL), 0);
 }
 
+/* A word of the table of what is accepted, of the program on the interface. */
+static uint64_t accepted(uint32_t word)
+{
+	uint32_t map_ids[8], i;
+	struct bpf_prog_info prog = { .map_ids = (uintptr_t)map_ids, .nr_map_ids = 8 };
+	uint64_t bits = 0;
+	__u32 bytes = sizeof(prog);
+	int fd;
+
+	fd = bpf_prog_get_fd_by_id(attached(NULL));
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &prog, &bytes), 0);
+	close(fd);
+	for (i = 0; i < prog.nr_map_ids; i++) {
+		struct bpf_map_info map = { 0 };
+
+		bytes = sizeof(map);
+		fd = bpf_map_get_fd_by_id(map_ids[i]);
+		assert_int_equal(bpf_obj_get_info_by_fd(fd, &map, &bytes), 0);
+		if (strcmp(map.name, "accept") == 0)
+			assert_int_equal(bpf_map_lookup_elem(fd, &word, &bits), 0);
+		close(fd);
+	}
+	return bits;
+}
+
+static bool all_but(void *ctx, const struct tp_addr *ip)
+{
+	const struct tp_addr *not_this = ctx;
+
+	assert_int_equal(ip->port, 0);
+	return !tp_addr_equal(ip, not_this);
+}
+
+static void addresses_and_vlans_are_told_to_the_program(void **state)
+{
+	const struct tp_addr relays[] = { addr("192.0.2.1", 0), addr("2001:db8::1", 0) };
+	const struct tp_addr listener = addr("192.0.2.3", 3478);
+	const struct tp_steer_conf conf = {
+		.listeners = &listener,
+		.n_listeners = 1,
+		.relays = relays,
+		.n_relays = 2,
+	};
+	struct tp_addr none = { .family = 0 }, gone = relays[1];
+	struct tp_steer *steer;
+	struct tp_steer_if *sif;
+	struct tp_why why;
+	bool is_skb;
+
+	(void)state;
+	assert_int_equal(tp_steer_new(&conf, &steer, &why), 0);
+	tp_steer_check_addrs(steer, all_but, &gone);
+	assert_int_equal(tp_steer_attach(steer, if_nametoindex(NEAR), TP_XDP_AUTO, &sif, &is_skb,
+					 &why),
+			0);
+	/* The listener's comes first. */
+	assert_int_equal(accepted(TP_BPF_ACCEPT_ADDRS) & 7, 3);
+	tp_steer_check_addrs(steer, all_but, &none);
+	assert_int_equal(accepted(TP_BPF_ACCEPT_ADDRS) & 7, 7);
+	gone = addr("192.0.2.3", 0);
+	tp_steer_check_addrs(steer, all_but, &gone);
+	assert_int_equal(accepted(TP_BPF_ACCEPT_ADDRS) & 7, 6);
+
+	tp_steer_set_vlan(sif, 1, true);
+	tp_steer_set_vlan(sif, 4094, true);
+	tp_steer_set_vlan(sif, 4094, true);
+	assert_int_equal(accepted(0), 2);
+	assert_true(accepted(63) == 1ull << 62);
+	tp_steer_set_vlan(sif, 4094, false);
+	assert_int_equal(accepted(63), 0);
+
+	tp_steer_detach(sif);
+	tp_steer_set_vlan(sif, 2, true); /* harmless */
+	tp_steer_check_addrs(steer, all_but, &none);
+	tp_steer_free(steer);
+}
+
 static void keep_capabilities(uint64_t mask)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -381,6 +459,7 @@ int main(void)
 		ON_VETH(a_second_instance_is_told_who_is_there),
 		ON_VETH(a_foreign_program_stays_until_the_advice_is_followed),
 		ON_VETH(a_killed_process_leaves_nothing),
+		ON_VETH(addresses_and_vlans_are_told_to_the_program),
 		ON_VETH(capabilities_are_named_and_enough),
 	};
 

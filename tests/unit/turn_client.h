@@ -326,7 +326,7 @@ static inline void rig_assert_to_peer(const struct rig *r, const struct tp_addr 
 static inline void rig_assert_channel_data(
 		const struct rig *r, const struct rig_client *c, uint16_t number, const char *text)
 {
-	struct tp_channel_data cd;
+	struct tp_channel_data cd = { 0 };
 
 	assert_int_equal(r->n_sent, 1);
 	assert_false(r->sent[0].is_to_peer);

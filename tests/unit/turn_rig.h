@@ -5,8 +5,8 @@
  * The rig is the surroundings of a tp_turn: a clock that is two variables, a seeded random
  * source, and ops that record every datagram and event.  It holds the core to what turn.h
  * promises, whatever a test is about: a verdict of ANSWERED or RELAYED means exactly one datagram
- * and any other means none; ports open and close in turn; a channel is cleared exactly once; and
- * when the server is freed everything has been returned.
+ * and any other means none; ports open and close in turn; a channel is cleared exactly once, and so
+ * is a permission that was told; and when the server is freed everything has been returned.
  *
  * Nothing here allocates but rig_setup(), so that tests may let allocations fail.
  */
@@ -61,7 +61,9 @@ struct rig {
 	struct tp_addr own[4];
 	uint64_t random;
 	uint8_t next_tid;
-	int send_rc; /* what sending returns */
+	int send_rc;       /* what sending returns */
+	uint16_t peer_mtu; /* sending to peers fails with -EMSGSIZE, for being larger; 0: it does
+			      not */
 
 	/* Of the last call into the server. */
 	struct rig_sent sent[RIG_SENT_MAX];
@@ -70,10 +72,15 @@ struct rig {
 	uint32_t n_set, n_cleared;
 	struct tp_turn_channel channel; /* the last one set, as it was */
 	bool is_set_before_sent;
+	uint32_t n_used, n_used_cleared;
+	bool is_used_before_sent;
+	struct tp_turn_permission permission; /* the last one told, as it was */
 
 	/* From start to stop. */
 	uint8_t is_open[4][UINT16_MAX + 1];
 	uint32_t n_open, n_channels, n_allocated, n_ended;
+	uint32_t n_fast;               /* permissions with fast */
+	bool is_full, is_channel_full; /* permissions, channels get no flows */
 	enum tp_turn_end why;
 	char user_ended[64];
 };
@@ -120,6 +127,7 @@ static inline int rig_send_client(void *ctx, const struct tp_tuple *tuple,
 	struct rig_sent *s;
 
 	r->is_set_before_sent = r->n_set > 0;
+	r->is_used_before_sent = r->n_used > 0;
 	if (r->send_rc < 0)
 		return r->send_rc;
 	s = rig_next_sent(r);
@@ -138,6 +146,8 @@ static inline int rig_send_peer(void *ctx, const struct tp_addr *relay_local,
 	struct rig *r = ctx;
 	struct rig_sent *s;
 
+	if (r->peer_mtu > 0)
+		return -EMSGSIZE;
 	if (r->send_rc < 0)
 		return r->send_rc;
 	s = rig_next_sent(r);
@@ -148,6 +158,15 @@ static inline int rig_send_peer(void *ctx, const struct tp_addr *relay_local,
 		memcpy(s->data, packet->data,
 				packet->len < RIG_DATA_MAX ? packet->len : RIG_DATA_MAX);
 	return 0;
+}
+
+static inline uint16_t rig_path_mtu(
+		void *ctx, const struct tp_addr *relay_local, const struct tp_addr *peer)
+{
+	const struct rig *r = ctx;
+
+	assert_int_equal(relay_local->family, peer->family);
+	return r->peer_mtu;
 }
 
 static inline void rig_port_opened(void *ctx, uint32_t relay, uint16_t port)
@@ -172,9 +191,10 @@ static inline void rig_channel_set(void *ctx, struct tp_turn_channel *channel)
 {
 	struct rig *r = ctx;
 
-	if (channel->fast == NULL)
+	if (channel->fast == NULL && !r->is_channel_full) {
 		r->n_channels++;
-	channel->fast = r;
+		channel->fast = r;
+	}
 	r->channel = *channel;
 	r->n_set++;
 }
@@ -183,11 +203,38 @@ static inline void rig_channel_cleared(void *ctx, struct tp_turn_channel *channe
 {
 	struct rig *r = ctx;
 
-	assert_ptr_equal(channel->fast, r);
+	assert_true(channel->fast == r || channel->fast == NULL);
 	assert_true(r->is_open[channel->relay][channel->relay_local.port]);
+	r->n_channels -= channel->fast != NULL;
 	channel->fast = NULL;
-	r->n_channels--;
 	r->n_cleared++;
+}
+
+static inline void rig_permission_used(void *ctx, struct tp_turn_permission *permission)
+{
+	struct rig *r = ctx;
+
+	assert_true(permission->fast == r || permission->fast == NULL);
+	assert_true(r->is_open[permission->relay][permission->relay_local.port]);
+	assert_int_equal(permission->peer.port, 0);
+	assert_int_equal(permission->peer_local.port, 0);
+	if (permission->fast == NULL && !r->is_full) {
+		r->n_fast++;
+		permission->fast = r;
+	}
+	r->permission = *permission;
+	r->n_used++;
+}
+
+static inline void rig_permission_cleared(void *ctx, struct tp_turn_permission *permission)
+{
+	struct rig *r = ctx;
+
+	assert_ptr_equal(permission->fast, r);
+	assert_true(r->is_open[permission->relay][permission->relay_local.port]);
+	permission->fast = NULL;
+	r->n_fast--;
+	r->n_used_cleared++;
 }
 
 static inline void rig_allocated(void *ctx, const struct tp_allocation *alloc)
@@ -215,10 +262,13 @@ static const struct tp_turn_ops rig_ops = {
 	.random = rig_random,
 	.send_client = rig_send_client,
 	.send_peer = rig_send_peer,
+	.path_mtu = rig_path_mtu,
 	.port_opened = rig_port_opened,
 	.port_closed = rig_port_closed,
 	.channel_set = rig_channel_set,
 	.channel_cleared = rig_channel_cleared,
+	.permission_used = rig_permission_used,
+	.permission_cleared = rig_permission_cleared,
 	.allocated = rig_allocated,
 	.ended = rig_ended,
 };
@@ -288,6 +338,7 @@ static inline void rig_stop(struct rig *r)
 	r->turn = NULL;
 	assert_int_equal(r->n_open, 0);
 	assert_int_equal(r->n_channels, 0);
+	assert_int_equal(r->n_fast, 0);
 	assert_int_equal(r->n_allocated, r->n_ended);
 }
 
@@ -345,14 +396,15 @@ static inline struct tp_turn_counts rig_counts(const struct rig *r)
 static inline void rig_before(struct rig *r)
 {
 	r->n_sent = 0;
-	r->n_set = r->n_cleared = 0;
-	r->is_set_before_sent = false;
+	r->n_set = r->n_cleared = r->n_used = r->n_used_cleared = 0;
+	r->is_set_before_sent = r->is_used_before_sent = false;
 	memset(&r->answer, 0, sizeof(r->answer));
 }
 
 static inline enum tp_slow_verdict rig_after(struct rig *r, enum tp_slow_verdict v)
 {
-	bool is_sent = v == TP_SLOW_ANSWERED || v == TP_SLOW_RELAYED;
+	/* DONT-FRAGMENT: dropped, and the client told. */
+	bool is_sent = v == TP_SLOW_ANSWERED || v == TP_SLOW_RELAYED || v == TP_SLOW_DROP_DONT_FRAG;
 
 	assert_int_equal(r->n_sent, is_sent ? 1 : 0);
 	assert_true(tp_turn_next_ns(r->turn) > r->now.mono_ns);
