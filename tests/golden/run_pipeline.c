@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * run_pipeline - the fast path as a filter: flows and frames in, a verdict for each frame out.
+ *
+ *   run_pipeline FILE BURST
+ *
+ * FILE has lines; addresses are HEX:PORT, the length of HEX says which family:
+ *   flow channel|send|data IN_SRC IN_DST IN_PEER|- IN_CHANNEL OUT_SRC OUT_DST OUT_CHANNEL
+ *        HAIRPIN DEADLINE L2|- PORT MTU
+ *   frame HEX
+ * For each frame a line "VERDICT PORT HEX" is printed, HEX being the frame that leaves, or "-".
+ * With BURST above 1 frames go through the pipeline that many at a time, and drops are "drop",
+ * because counters do not tell whose they are.
+ *
+ * Each frame lies in memory of exactly its size, headroom and tailroom, so with ASan every access
+ * beside it is a report.
+ */
+#include "flow/pipeline.h"
+
+#include "tests/unit/eal.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOW 1000000
+#define HEADROOM 256 /* as AF_XDP has it */
+#define TAILROOM 3   /* the padding of a Data indication */
+#define RELAY_PORT_MIN 49152
+#define RELAY_PORT_MAX 65535
+#define MAX_FLOWS 4096
+#define MAX_HOPS 4096
+#define FRAME_MAX 16384
+#define LINE_CHARS (2 * FRAME_MAX + 256)
+
+/* A frame in its own memory, and what it was. */
+struct held {
+	uint8_t *room;
+	struct tp_frame frame;
+	uint8_t *before;
+	enum tp_verdict verdict;
+	bool is_known; /* verdict is one by name, not just a drop */
+};
+
+struct batch {
+	struct held held[TP_BURST];
+	uint32_t n;
+};
+
+static struct tp_next_hop hops[MAX_HOPS];
+static uint32_t n_hops;
+
+static void die(const char *what, const char *text)
+{
+	fprintf(stderr, "run_pipeline: %s: %.80s\n", what, text);
+	exit(EXIT_FAILURE);
+}
+
+/* 16: no hexadecimal digit. */
+static unsigned int digit(char c)
+{
+	return c >= '0' && c <= '9'            ? (unsigned int)(c - '0')
+			: c >= 'a' && c <= 'f' ? (unsigned int)(c - 'a' + 10)
+					       : 16;
+}
+
+static size_t hex_decode(const char *hex, uint8_t *out, size_t room)
+{
+	size_t n = 0;
+
+	for (; hex[0] != '\0' && hex[0] != ':' && hex[0] != '\n'; hex += 2) {
+		if (n == room || digit(hex[0]) > 15 || digit(hex[1]) > 15)
+			die("bad hex", hex);
+		out[n++] = (uint8_t)(digit(hex[0]) << 4 | digit(hex[1]));
+	}
+	return n;
+}
+
+static struct tp_addr addr_decode(const char *text)
+{
+	const char *port = strchr(text, ':');
+	uint8_t ip[16];
+	size_t n = hex_decode(text, ip, sizeof(ip));
+
+	if (port == NULL || (n != 4 && n != 16))
+		die("bad address", text);
+	return n == 4 ? tp_addr_v4(ip, (uint16_t)atoi(port + 1))
+		      : tp_addr_v6(ip, (uint16_t)atoi(port + 1));
+}
+
+static const struct tp_next_hop *hop_decode(const char *l2, unsigned int port, unsigned int mtu)
+{
+	struct tp_next_hop *hop = &hops[n_hops];
+
+	if (strcmp(l2, "-") == 0)
+		return NULL;
+	if (n_hops++ == MAX_HOPS)
+		die("too many next hops", l2);
+	hop->l2_len = (uint8_t)hex_decode(l2, hop->l2, sizeof(hop->l2));
+	hop->port = (uint16_t)port;
+	hop->mtu = (uint16_t)mtu;
+	return hop;
+}
+
+static enum tp_flow_form form_decode(const char *text)
+{
+	return strcmp(text, "send") == 0            ? TP_FLOW_SEND
+			: strcmp(text, "data") == 0 ? TP_FLOW_DATA
+						    : TP_FLOW_CHANNEL;
+}
+
+static void flow_line(struct tp_flow_table *flows, const char *line)
+{
+	char form[16], in_src[64], in_dst[64], in_peer[64], out_src[64], out_dst[64], l2[64];
+	unsigned int in_channel, out_channel, is_hairpin, port, mtu;
+	struct tp_flow_spec spec = { 0 };
+	unsigned long long deadline;
+	struct tp_flow *flow;
+
+	if (sscanf(line, "flow %15s %63s %63s %63s %u %63s %63s %u %u %llu %63s %u %u", form,
+			    in_src, in_dst, in_peer, &in_channel, out_src, out_dst, &out_channel,
+			    &is_hairpin, &deadline, l2, &port, &mtu) != 13)
+		die("bad flow", line);
+	spec.form = form_decode(form);
+	spec.in_src = addr_decode(in_src);
+	spec.in_dst = addr_decode(in_dst);
+	if (strcmp(in_peer, "-") != 0)
+		spec.in_peer = addr_decode(in_peer);
+	spec.in_channel = (uint16_t)in_channel;
+	spec.out_src = addr_decode(out_src);
+	spec.out_dst = addr_decode(out_dst);
+	spec.out_channel = (uint16_t)out_channel;
+	spec.is_hairpin = is_hairpin != 0;
+	spec.deadline_ns = deadline;
+	if (tp_flow_add(flows, &spec, &flow) != 0)
+		die("flow is refused", line);
+	tp_flow_set_next_hop(flow, hop_decode(l2, port, mtu));
+}
+
+static void frame_line(struct batch *b, const char *line)
+{
+	struct held *h = &b->held[b->n];
+	uint8_t bytes[FRAME_MAX];
+	size_t len = hex_decode(line + strlen("frame "), bytes, sizeof(bytes));
+
+	h->room = malloc(HEADROOM + len + TAILROOM);
+	h->before = malloc(len > 0 ? len : 1);
+	assert(h->room != NULL && h->before != NULL);
+	memset(h->room, 0x77, HEADROOM + len + TAILROOM);
+	memcpy(h->room + HEADROOM, bytes, len);
+	memcpy(h->before, bytes, len);
+	h->frame = (struct tp_frame){
+		.data = h->room + HEADROOM,
+		.len = (uint16_t)len,
+		.headroom = HEADROOM,
+		.tailroom = TAILROOM,
+		.port = 3,
+		.cookie = b->n++,
+	};
+}
+
+/* A frame that is not forwarded is as it was received. */
+static void check_untouched(const struct held *h, const struct tp_frame *f)
+{
+	if (memcmp(f, &h->frame, sizeof(*f)) != 0 || memcmp(f->data, h->before, f->len) != 0)
+		die("a frame that is not forwarded was changed", tp_verdict_name(h->verdict));
+}
+
+static void settle(struct batch *b, const struct tp_frame frames[], uint32_t n, enum tp_verdict v,
+		bool is_known)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		struct held *h = &b->held[frames[i].cookie];
+
+		h->verdict = v;
+		h->is_known = is_known;
+		if (v == TP_FORWARD)
+			h->frame = frames[i];
+		else
+			check_untouched(h, &frames[i]);
+	}
+}
+
+/* Of a burst of one: the counter that moved. */
+static enum tp_verdict dropped_by(const struct tp_pipe *pipe, const uint64_t before[])
+{
+	uint32_t v;
+
+	for (v = 0; v < TP_VERDICT_COUNT; v++)
+		if (atomic_load(&pipe->stats.verdict[v]) != before[v])
+			return (enum tp_verdict)v;
+	die("a drop without a counter", "");
+	return TP_VERDICT_COUNT;
+}
+
+static void print_held(const struct held *h)
+{
+	static const char digits[] = "0123456789abcdef";
+	static char text[LINE_CHARS];
+	uint32_t i, len = h->verdict == TP_FORWARD ? h->frame.len : 0;
+
+	strcpy(text, "-");
+
+	for (i = 0; i < len; i++) {
+		text[2 * i] = digits[h->frame.data[i] >> 4];
+		text[2 * i + 1] = digits[h->frame.data[i] & 15];
+		text[2 * i + 2] = '\0';
+	}
+	printf("%s %u %s\n", h->is_known ? tp_verdict_name(h->verdict) : "drop", h->frame.port,
+			text);
+}
+
+static void run(struct tp_pipe *pipe, struct batch *b)
+{
+	static struct tp_pipe_out out;
+	uint64_t before[TP_VERDICT_COUNT];
+	struct tp_frame frames[TP_BURST];
+	enum tp_verdict reason = TP_VERDICT_COUNT;
+	uint32_t i;
+
+	for (i = 0; i < TP_VERDICT_COUNT; i++)
+		before[i] = atomic_load(&pipe->stats.verdict[i]);
+	for (i = 0; i < b->n; i++)
+		frames[i] = b->held[i].frame;
+	tp_pipe_burst(pipe, frames, b->n, NOW, &out);
+	if (out.n_forward + out.n_punt + out.n_dead != b->n)
+		die("verdicts do not sum up", "");
+	if (b->n == 1 && out.n_dead == 1)
+		reason = dropped_by(pipe, before);
+	settle(b, out.forward, out.n_forward, TP_FORWARD, true);
+	settle(b, out.punt, out.n_punt, TP_PUNT, true);
+	settle(b, out.dead, out.n_dead, reason, reason != TP_VERDICT_COUNT);
+	for (i = 0; i < b->n; i++) {
+		print_held(&b->held[i]);
+		free(b->held[i].room);
+		free(b->held[i].before);
+	}
+	b->n = 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct tp_flow_table_conf conf = {
+		.name = "flows",
+		.max_flows = MAX_FLOWS,
+		.max_permissions = MAX_FLOWS,
+	};
+	static struct tp_pipe pipe;
+	static struct batch batch;
+	static char line[LINE_CHARS];
+	struct tp_flow_table *flows = NULL;
+	uint32_t burst;
+	FILE *f;
+
+	if (argc != 3 || (burst = (uint32_t)atoi(argv[2])) < 1 || burst > TP_BURST)
+		die("usage", "run_pipeline FILE BURST");
+	f = fopen(argv[1], "r");
+	if (f == NULL)
+		die("can not open", argv[1]);
+	if (eal_start(NULL) != 0 || tp_grace_new(1, &conf.grace) != 0 ||
+			tp_flow_table_new(&conf, &flows) != 0)
+		die("no table", "");
+	pipe.flows = flows;
+	pipe.classify = (struct tp_classify_conf){ RELAY_PORT_MIN, RELAY_PORT_MAX };
+	pipe.egress_ports = ~0ull;
+
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (strncmp(line, "flow ", 5) == 0)
+			flow_line(flows, line);
+		else
+			frame_line(&batch, line);
+		if (batch.n == burst)
+			run(&pipe, &batch);
+	}
+	run(&pipe, &batch);
+
+	fclose(f);
+	tp_flow_table_free(flows);
+	tp_grace_free(conf.grace);
+	eal_stop(NULL);
+	return EXIT_SUCCESS;
+}
