@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** Once, before the first input; a target need not have it.  @return 0 */
+__attribute__((weak)) int LLVMFuzzerInitialize(int *argc, char ***argv);
+
 /** Try one input.  @return 0; a fault is a crash */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

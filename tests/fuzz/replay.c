@@ -74,6 +74,8 @@ int main(int argc, char **argv)
 {
 	int i, n, total = 0;
 
+	if (LLVMFuzzerInitialize != NULL)
+		LLVMFuzzerInitialize(&argc, &argv);
 	for (i = 1; i < argc; i++) {
 		n = replay_dir(argv[i]);
 		if (n < 0) {
