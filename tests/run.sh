@@ -104,13 +104,13 @@ sources() { find "$@" -name '*.[ch]' -print0; }
 
 lint_format() { sources lib app bpf tests | xargs -0 clang-format --dry-run -Werror; }
 
-# The two headers are force-fed because cppcheck does not look into system directories, and
+# The headers are force-fed because cppcheck does not look into system directories, and
 # their macros are loops and declarations.
 lint_cppcheck() {
 	cppcheck -q -j "$(nproc)" --std=c11 --error-exitcode=1 --inline-suppr -I lib -I . \
 		--enable=warning,performance,portability --suppress=missingIncludeSystem \
 		--include="/usr/include/$(gcc -print-multiarch)/sys/queue.h" \
-		--include=/usr/include/jansson.h -D_GNU_SOURCE lib app
+		--include=/usr/include/jansson.h --include=/usr/include/uthash.h -D_GNU_SOURCE lib app
 }
 
 lint_tidy() {
@@ -146,7 +146,7 @@ if has lint; then
 fi
 
 if has unit && $have_gcc; then
-	meson_suite unit build-gcc unit fuzz
+	meson_suite unit build-gcc unit fuzz golden
 fi
 
 if has bpf && $have_gcc; then
@@ -157,7 +157,7 @@ if has san && check build-san build build-san clang \
 	-Db_sanitize=address,undefined -Db_lundef=false; then
 	export ASAN_OPTIONS=detect_stack_use_after_return=1
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-	meson_suite san build-san unit fuzz
+	meson_suite san build-san unit fuzz golden
 	end_to_end e2e-san build-san tests/e2e/test_{hostile,turn,two_nics}.py
 	unset ASAN_OPTIONS UBSAN_OPTIONS
 fi

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client with an allocation and a channel, and the peer at its other end."""
 
+import socket
+
 import relay as relays
 import turn
+
+IP_MTU_DISCOVER, IPV6_MTU_DISCOVER = 10, 23
+PMTUDISC_DONT, PMTUDISC_DO = 0, 2
 
 PAIRS = [(4, 4), (6, 6), (4, 6), (6, 4)]  # family of the client, family of the peer
 PAIR_IDS = [f"{c}to{p}" for c, p in PAIRS]
@@ -55,6 +60,24 @@ class Call:
     def both(self, data):
         self.up(data)
         self.down(data)
+
+
+def _discover(level, name, value, sockets):
+    for sock in sockets:
+        if sock.family == {socket.IPPROTO_IP: socket.AF_INET}.get(level, socket.AF_INET6):
+            sock.setsockopt(level, name, value)
+
+
+def clear_df(*sockets):
+    """What these send may be fragmented: on the way, and, IPv6, by their own host."""
+    _discover(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_DONT, sockets)
+    _discover(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DONT, sockets)
+
+
+def set_df(*sockets):
+    """What these send is never fragmented: too much is an error at once (EMSGSIZE)."""
+    _discover(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_DO, sockets)
+    _discover(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DO, sockets)
 
 
 def split(text):

@@ -12,6 +12,7 @@ sys.dont_write_bytecode = True
 import lab as labs
 import relay as relays
 import turn
+import vlan
 
 
 def pytest_collection_modifyitems(items):
@@ -42,6 +43,28 @@ def two():
     net = labs.TwoNics()
     yield net
     net.close()
+
+
+@pytest.fixture
+def three():
+    """As `two`, with two ways to the peer."""
+    net = labs.ThreeNics()
+    yield net
+    net.close()
+
+
+@pytest.fixture
+def tagged(tmp_path):
+    """tagged(client_vid, peer_vid): a relay between VLANs; 0 is untagged."""
+    made = []
+
+    def make(client_vid, peer_vid):
+        made.append(labs.VlanNics(lambda net: vlan.Vlans(net, tmp_path), client_vid, peer_vid))
+        return made[-1]
+
+    yield make
+    for net in made:
+        net.close()
 
 
 @pytest.fixture

@@ -135,6 +135,10 @@ class Lab:
             nodad = ["nodad"] if ":" in prefix else []
             self.ip(role, "address", "add", prefix, "dev", name, *nodad)
 
+    def mac(self, role, name):
+        link = json.loads(run("ip", "-n", self.ns(role), "-j", "link", "show", name).stdout)
+        return link[0]["address"]
+
     def socket(self, role, family, kind, proto=0):
         with inside(self.ns(role)):
             return socket.socket(family, kind, proto)
@@ -203,3 +207,52 @@ class TwoNics(Lab):
             self.ip(role, "route", "add", "fd92::/16", "via", f"fd92:{net}::1")
             self.ip("relay", "route", "add", f"10.94.{net}.0/24", "via", f"10.92.{net}.{host}")
             self.ip("relay", "route", "add", f"fd94:{net}::/64", "via", f"fd92:{net}::{host}")
+
+
+class ThreeNics(TwoNics):
+    """Two ways to the peer, by back0 or by alt0; the relayed addresses are on no NIC."""
+
+    RELAY = {4: "10.92.9.1", 6: "fd92:9::1"}
+    INTERFACES = ("front0", "back0", "alt0")
+    # To the peer: destination, gateway on back0, gateway on alt0.
+    WAYS = {
+        4: ("10.94.2.0/24", "10.92.2.3", "10.92.3.3"),
+        6: ("fd94:2::/64", "fd92:2::3", "fd92:3::3"),
+    }
+
+    def __init__(self):
+        super().__init__()
+        self.veth("peer", "peer1", "relay", "alt0")
+        self.address("relay", "alt0", "10.92.3.1/24", "fd92:3::1/64")
+        self.address("peer", "peer1", "10.92.3.3/24", "fd92:3::3/64")
+        self.address("relay", "lo", "10.92.9.1/32", "fd92:9::1/128")
+
+
+class VlanNics(Lab):
+    """Client and peer each at a NIC of the relay, by a VLAN of it or untagged (vid 0)."""
+
+    CLIENT = {4: "10.93.1.2", 6: "fd93:1::2"}
+    PEER = {4: "10.93.2.3", 6: "fd93:2::3"}
+    LISTEN = {4: "10.93.1.1", 6: "fd93:1::1"}
+    RELAY = {4: "10.93.2.1", 6: "fd93:2::1"}
+    INTERFACES = ("front0", "back0")
+
+    def __init__(self, make_vlans, client_vid, peer_vid):
+        super().__init__(("client", "relay", "peer"))
+        self.vlans = make_vlans(self)
+        self.links = {}  # role -> name of the interface with the addresses
+        for role, nic, net, vid in (
+            ("client", "front0", 1, client_vid),
+            ("peer", "back0", 2, peer_vid),
+        ):
+            self.veth(role, role + "0", "relay", nic)
+            host = {"client": 2, "peer": 3}[role]
+            for at, name, last in ((role, role + "0", host), ("relay", nic, 1)):
+                if vid:
+                    name = self.vlans.add(at, name, vid)
+                self.address(at, name, f"10.93.{net}.{last}/24", f"fd93:{net}::{last}/64")
+            self.links[role] = f"{role}0.{vid}" if vid else role + "0"
+
+    def close(self):
+        self.vlans.close()
+        super().close()

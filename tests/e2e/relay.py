@@ -96,6 +96,7 @@ class Relay:
         self.lines = []
         self.process = self.net.popen(
             "relay",
+            *getattr(self.net, "wrap", ()),
             *(DAEMON, "-c", str(self.path), *self.args),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ import socket
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
 
+import vlan
 from scapy.layers.inet import IP, UDP, Ether
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 
@@ -19,17 +20,18 @@ class Sniffer:
     def __init__(self, net, role, interface):
         self.sock = net.socket(role, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.sock.setsockopt(vlan.SOL_PACKET, vlan.PACKET_AUXDATA, 1)
         self.sock.bind((interface, ETH_P_ALL))
         self.sock.setblocking(False)
 
     def frames(self):
         while True:
             try:
-                data, address = self.sock.recvfrom(65536)
+                data, ancillary, _, address = self.sock.recvmsg(65536, 64)
             except BlockingIOError:
                 return
             if address[2] != PACKET_OUTGOING:
-                yield Ether(data)
+                yield Ether(vlan.with_tag(data, ancillary))
 
     def udp(self, src=None, dport=None):
         """IP packets in order that hold a whole UDP datagram, as asked for."""

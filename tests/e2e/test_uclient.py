@@ -14,6 +14,8 @@ CLIENTS, MESSAGES = 2, 70
 TOTAL = CLIENTS * MESSAGES
 # Messages that may take the other path, while next hops are still being found.
 FEW = TOTAL // 20
+# Flows of a permission begin with its first indication, hence in the middle of traffic.
+MORE = TOTAL // 5
 
 
 def where_lost(net, relay):
@@ -58,11 +60,11 @@ def family_options(peer_family):
     return ["-x"] if peer_family == 6 else []
 
 
-def carried_by_workers(stats, *paths):
+def carried_by_workers(stats, *paths, few=FEW):
     """Each path carried nearly all of the messages, and the kernel path nearly none."""
     for path in paths:
-        assert stats["total"]["paths"][path] >= TOTAL - FEW, path
-    assert stats["kernel_path"]["verdicts"].get("relayed", 0) <= FEW * len(paths)
+        assert stats["total"]["paths"][path] >= TOTAL - few, path
+    assert stats["kernel_path"]["verdicts"].get("relayed", 0) <= few * len(paths)
 
 
 def carried_by_kernel(stats, times=2):
@@ -102,12 +104,31 @@ def test_client_to_client(one, start, coturn, pair, mode):
         carried_by_workers(stats, f"hairpin_{client}to{client}")
 
 
-def test_send_indications(one, start, echo_peer, coturn):
-    """RFC 8656 section 11: nothing but Send and Data, which workers leave to the kernel path."""
-    relay = start(one, "copy")
+@pytest.mark.parametrize("mode", ["copy", "off"])
+@pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
+def test_send_indications(one, start, echo_peer, coturn, pair, mode):
+    """RFC 8656 section 11: nothing but Send and Data, of which the kernel path sees the first."""
+    client, peer = pair
+    relay = start(one, mode)
     echo_peer(one)
-    uclient(relay, coturn, 4, "-c", "-s", "-e", one.PEER[4])
-    carried_by_kernel(relay.settled())
+    uclient(relay, coturn, client, "-c", "-s", "-e", one.PEER[peer], *family_options(peer))
+    stats = relay.settled()
+    relays.check_sums(stats)
+    if mode == "off":
+        carried_by_kernel(stats)
+    else:
+        paths = f"send_{client}to{peer}", f"data_{peer}to{client}"
+        carried_by_workers(stats, *paths, few=MORE)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=["4via4", "6via6", "4via6", "6via4"])
+def test_client_to_client_by_indications(one, start, coturn, pair):
+    client, relayed = pair
+    relay = start(one, "copy")
+    uclient(relay, coturn, client, "-c", "-y", "-s", *family_options(relayed))
+    stats = relay.settled()
+    relays.check_sums(stats)
+    carried_by_workers(stats, f"hairpin_indication_{client}to{client}", few=MORE)
 
 
 def test_even_port_pairs(one, start, echo_peer, coturn):

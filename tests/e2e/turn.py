@@ -41,6 +41,7 @@ XOR_MAPPED_ADDRESS = 0x0020
 RESERVATION_TOKEN = 0x0022
 ADDITIONAL_ADDRESS_FAMILY = 0x8000
 ADDRESS_ERROR_CODE = 0x8001
+ICMP = 0x8004
 SOFTWARE = 0x8022
 FINGERPRINT = 0x8028
 
@@ -182,7 +183,8 @@ def channel_data(number, data, pad=False):
 
 
 # What a client receives besides responses: kind is "data" (peer known) or "channel" (number).
-Received = collections.namedtuple("Received", "kind peer number data")
+# A Data indication about an error has no data, but icmp: (type, code, error data).
+Received = collections.namedtuple("Received", "kind peer number data icmp", defaults=(None,))
 
 
 class Client:
@@ -229,7 +231,11 @@ class Client:
         message = Message(data)
         assert (message.method, message.cls) == (DATA, INDICATION), "unexpected message"
         peer = message.address(XOR_PEER_ADDRESS)
-        self.backlog.append(Received("data", peer, None, message.get(DATA_ATTR)))
+        icmp = message.get(ICMP)
+        if icmp is not None:
+            assert len(icmp) == 8 and icmp[:2] == b"\0\0" and message.get(DATA_ATTR) is None
+            icmp = struct.unpack("!BBI", icmp[2:])
+        self.backlog.append(Received("data", peer, None, message.get(DATA_ATTR), icmp))
 
     def transact(self, data, timeout=4.0, rto=0.5):
         """Send until a response with the same transaction arrives; None: none came."""
@@ -346,9 +352,11 @@ class Client:
 
     # Data
 
-    def send(self, peer, data):
+    def send(self, peer, data, dont_fragment=False):
         """Send indication (RFC 8656 section 11.1)."""
         attrs = [(XOR_PEER_ADDRESS, tuple(peer)), (DATA_ATTR, data)]
+        if dont_fragment:
+            attrs.append((DONT_FRAGMENT, b""))
         self.send_raw(build(SEND, INDICATION, attrs))
 
     def send_channel(self, number, data, pad=False):
