@@ -343,24 +343,11 @@ static int open_kernel_path(struct tp_daemon *d, struct tp_why *why)
 			tp_kernel_path_relay_fd(d->kernel_path, TP_IPV6), why);
 }
 
-/* Both of a channel's flows may be of one family. */
-static uint32_t flows_of(uint32_t channels)
-{
-	return channels < TP_FLOW_MIN / 2 ? TP_FLOW_MIN : 2 * channels;
-}
-
-/* As many permissions may go by the workers as channels. */
-static uint32_t permissions_of(uint32_t channels)
-{
-	return channels < TP_FLOW_MIN ? TP_FLOW_MIN : channels;
-}
-
 static int open_flows(struct tp_daemon *d, struct tp_why *why)
 {
 	const struct tp_flow_table_conf fc = {
-		.name = "flows",
-		.max_flows = flows_of(d->conf->max_channels),
-		.max_permissions = permissions_of(d->conf->max_channels),
+		.max_flows = 2 * d->conf->max_channels, /* both of a channel in one family */
+		.max_permissions = d->conf->max_channels,
 		.grace = d->grace,
 		.clears_dscp = d->conf->dscp == TP_DSCP_CLEAR,
 		.lowest_ipv6_mtu = d->conf->lowest_ipv6_mtu,
@@ -408,8 +395,6 @@ static int open_workers(struct tp_daemon *d, struct tp_why *why)
 		.control_cpu = d->conf->control_cpu,
 		.cpus = cpus,
 		.n_cpus = n,
-		.max_flows = flows_of(d->conf->max_channels),
-		.max_permissions = permissions_of(d->conf->max_channels),
 	};
 	int rc;
 

@@ -12,14 +12,7 @@
 #include "base/log.h"
 
 #define LCORES_TEXT 4096
-/*
- * What rte_hash takes for one flow in both tables, bound loosely: keys 32 + 64 bytes, buckets and
- * extension buckets 2 x 16, free slots and deferred reuse 2 x 16.
- */
-#define BYTES_PER_FLOW 256
-/* And for one permission in its three: keys 32 + 64 + 80 bytes, the rest as above. */
-#define BYTES_PER_PERMISSION 416
-#define BASE_MEGABYTES 48 /* EAL itself, QSBR, punt rings */
+#define MEGABYTES "48" /* EAL itself, punt rings */
 
 static int check_cpus(const struct tp_eal_conf *conf, struct tp_why *why)
 {
@@ -65,13 +58,12 @@ static ssize_t log_line(void *cookie, const char *buf, size_t len)
 
 int tp_eal_start(const struct tp_eal_conf *conf, struct tp_why *why)
 {
-	char lcores[LCORES_TEXT], megabytes[16];
+	char lcores[LCORES_TEXT];
 	char *argv[] = { (char[]){ "turnpike" }, (char[]){ "--no-huge" }, (char[]){ "--no-pci" },
 		(char[]){ "--no-shconf" }, (char[]){ "--no-telemetry" }, (char[]){ "--no-hpet" },
-		(char[]){ "--log-level=*:warning" }, (char[]){ "-m" }, megabytes,
+		(char[]){ "--log-level=*:warning" }, (char[]){ "-m" }, (char[]){ MEGABYTES },
 		(char[]){ "--lcores" }, lcores, NULL };
 	const cookie_io_functions_t io = { .write = log_line };
-	uint64_t bytes;
 	FILE *log;
 	int rc = check_cpus(conf, why);
 
@@ -79,9 +71,6 @@ int tp_eal_start(const struct tp_eal_conf *conf, struct tp_why *why)
 		return rc;
 	if (lcores_text(conf, lcores) < 0)
 		return tp_why_set(why, -EINVAL, "cores: too many");
-	bytes = (uint64_t)conf->max_flows * BYTES_PER_FLOW +
-			(uint64_t)conf->max_permissions * BYTES_PER_PERMISSION;
-	snprintf(megabytes, sizeof(megabytes), "%u", BASE_MEGABYTES + (uint32_t)(bytes >> 20));
 	log = fopencookie(NULL, "w", io);
 	if (log != NULL) {
 		setvbuf(log, NULL, _IOLBF, 0);

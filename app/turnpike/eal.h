@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * eal - DPDK's environment: cores, and memory for the flow table; no PCI, no huge pages needed.
+ * eal - DPDK's environment: cores, and memory for rings; no PCI, no huge pages needed.
  *
  * Threads: control, once, at start.
  */
@@ -15,8 +15,6 @@ struct tp_eal_conf {
 	uint32_t control_cpu;
 	const uint32_t *cpus; /* worker i's; a CPU may appear more than once */
 	uint32_t n_cpus;
-	uint32_t max_flows; /* of each family */
-	uint32_t max_permissions;
 };
 
 /**

@@ -2,11 +2,11 @@
 #include "flow/flow.h"
 
 #include "flow/frame.h"
+#include "flow/index.h"
+#include "flow/pages.h"
 #include "wire/checksum.h"
 #include "wire/ip.h"
 
-#include <rte_errno.h>
-#include <rte_hash.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -14,171 +14,122 @@
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 
 #define TCLASS_DSCP 0xfc /* the rest is ECN */
-#define NAME_MAX_CHARS 16
-
-/*
- * Keys hashed and looked up at a time.  Not RTE_HASH_LOOKUP_BULK_MAX: with 64 keys of which none
- * is in a main bucket, DPDK 22.11 shifts by 64 and leaves out the extended buckets.
- */
-#define LOOKUP_STEP 32
 
 _Static_assert(sizeof(struct tp_flow) == 128, "two cache lines");
 _Static_assert(offsetof(struct tp_flow, hdr) + TP_IPV4_LEN + TP_UDP_LEN <= 64,
-		"IPv4 towards a peer needs the first line only");
+		"IPv4 headers towards a peer are in the first line");
+_Static_assert(offsetof(struct tp_flow, key) % 8 == 0, "compared by words");
 
-/* A form of key, and the hash that has all flows with such keys. */
-enum domain {
-	CHANNEL4, /* by the family of the packet received */
-	CHANNEL6,
-	DATA4,
-	DATA6,
-	SEND,
-	DOMAINS
-};
-
-static const struct {
-	char suffix;
-	uint8_t key_len;
-	bool is_permission;
-} domains[DOMAINS] = {
-	[CHANNEL4] = { '4', sizeof(struct tp_flow_key4), false },
-	[CHANNEL6] = { '6', sizeof(struct tp_flow_key6), false },
-	[DATA4] = { 'd', sizeof(struct tp_flow_key4), true },
-	[DATA6] = { 'D', sizeof(struct tp_flow_key6), true },
-	[SEND] = { 's', sizeof(struct tp_flow_send_key), true },
-};
-
-/* Of any domain. */
+/* Of any kind. */
 union key {
 	union tp_flow_key flow;
 	struct tp_flow_send_key send;
 };
 
-/* The writer's half of a flow, beside it in an array of its own. */
-struct slot {
-	union key key;             /* under which the flow is found */
-	union tp_flow_key hairpin; /* what tp_flow.hairpin points at */
-	struct tp_flow_table *table;
-	enum domain domain;
-	int32_t position; /* rte_hash's key slot, between deletion and release */
-};
-
 struct tp_flow_table {
-	struct rte_hash *hash[DOMAINS]; /* NULL: none of this kind */
+	struct tp_index index; /* to numbers of flows[] */
+	struct tp_flow *flows;
+	struct tp_flow_send_key *send_keys; /* of flows[], where they are TP_FLOW_SENDS */
 	uint64_t seed;
 	uint64_t label_seed; /* another one: labels are sent, and must tell nothing about the table
 			      */
 	alignas(64) struct tp_grace *grace;
-	struct tp_flow *flows;
-	struct slot *slots;
 	struct tp_flow *free; /* LIFO: the flow freed last is the one in cache */
-	uint32_t max[DOMAINS];
+	uint32_t max[TP_FLOW_KINDS];
 	uint32_t n_touched; /* flows[] from here on were never used: no page behind them */
 	uint32_t n_live;
-	uint32_t n_held[DOMAINS]; /* live, or waiting for readers */
-	uint16_t whole_max;       /* as in flows */
+	uint32_t n_held[TP_FLOW_KINDS]; /* live, or waiting for readers */
+	uint16_t whole_max;             /* as in flows */
 	uint8_t tclass_clear;
 };
 
 /*
  * Peers' addresses and ports are the clients' choice, so a hash whose collisions do not depend on
- * its seed (CRC is linear) would let one client chain thousands of keys in one bucket.
+ * its seed (CRC is linear) would let one client put thousands of keys in one line.
  */
-static inline hash_sig_t key_hash(uint64_t seed, const void *key, size_t key_len)
+static inline uint64_t key_hash(uint64_t seed, const void *key, enum tp_flow_kind kind)
 {
-	return (hash_sig_t)XXH3_64bits_withSeed(key, key_len, seed);
+	/* Lengths that are constants: such a hash is a few instructions. */
+	switch (kind) {
+	case TP_FLOW_CHANNEL4:
+	case TP_FLOW_DATA4:
+		return XXH3_64bits_withSeed(key, sizeof(struct tp_flow_key4), seed);
+	case TP_FLOW_CHANNEL6:
+	case TP_FLOW_DATA6:
+		return XXH3_64bits_withSeed(key, sizeof(struct tp_flow_key6), seed);
+	default:
+		return XXH3_64bits_withSeed(key, sizeof(struct tp_flow_send_key), seed);
+	}
 }
 
-static hash_sig_t slot_hash(const struct tp_flow_table *table, const struct slot *slot)
+static uint32_t number_of(const struct tp_flow_table *table, const struct tp_flow *flow)
 {
-	return key_hash(table->seed, &slot->key, domains[slot->domain].key_len);
+	return (uint32_t)(flow - table->flows);
 }
 
-static int hash_new(const struct tp_flow_table_conf *conf, enum domain domain, uint32_t entries,
-		struct rte_hash **out)
+static const void *key_of(const struct tp_flow_table *table, const struct tp_flow *flow)
 {
-	char name[RTE_HASH_NAMESIZE];
-	struct rte_hash_parameters params = {
-		.name = name,
-		.entries = entries,
-		.key_len = domains[domain].key_len,
-		.socket_id = SOCKET_ID_ANY,
-		.extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF |
-				RTE_HASH_EXTRA_FLAGS_EXT_TABLE,
-	};
-	struct rte_hash *hash;
-
-	snprintf(name, sizeof(name), "%s-%c", conf->name, domains[domain].suffix);
-	hash = rte_hash_create(&params);
-	if (hash == NULL)
-		return rte_errno == ENOMEM ? -ENOMEM : -EINVAL;
-	*out = hash;
-	return 0;
+	if (flow->kind == TP_FLOW_SENDS)
+		return &table->send_keys[number_of(table, flow)];
+	return &flow->key;
 }
 
-/* Address space only: a page costs memory once it is written. */
-static void *reserve(size_t size)
+static uint32_t table_flows(const struct tp_flow_table *table)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint32_t n = 0;
 
-	if (p == MAP_FAILED)
-		return NULL;
-	madvise(p, size, MADV_HUGEPAGE);
-	return p;
-}
-
-static size_t table_slots(const struct tp_flow_table *table)
-{
-	size_t n = 0;
-
-	for (int i = 0; i < DOMAINS; i++)
+	for (int i = 0; i < TP_FLOW_KINDS; i++)
 		n += table->max[i];
 	return n;
 }
 
-static bool is_size(uint32_t entries)
+static void set_sizes(struct tp_flow_table *table, const struct tp_flow_table_conf *conf)
 {
-	return entries >= TP_FLOW_MIN && entries <= RTE_HASH_ENTRIES_MAX;
+	table->max[TP_FLOW_CHANNEL4] = table->max[TP_FLOW_CHANNEL6] = conf->max_flows;
+	table->max[TP_FLOW_DATA4] = table->max[TP_FLOW_DATA6] = conf->max_permissions;
+	table->max[TP_FLOW_SENDS] = conf->max_permissions;
 }
 
-static void hashes_free(struct tp_flow_table *table)
+static size_t flows_bytes(const struct tp_flow_table *table)
 {
-	for (int i = 0; i < DOMAINS; i++)
-		rte_hash_free(table->hash[i]);
+	return (size_t)table_flows(table) * sizeof(*table->flows);
 }
 
-static int hashes_new(struct tp_flow_table *table, const struct tp_flow_table_conf *conf)
+static size_t send_keys_bytes(const struct tp_flow_table *table)
 {
-	int ret;
+	return (size_t)table_flows(table) * sizeof(*table->send_keys);
+}
 
-	for (int i = 0; i < DOMAINS; i++) {
-		if (table->max[i] == 0)
-			continue;
-		ret = hash_new(conf, i, table->max[i], &table->hash[i]);
-		if (ret != 0) {
-			hashes_free(table);
-			return ret;
-		}
-	}
+static int reserve(struct tp_flow_table *table)
+{
+	table->flows = tp_pages_reserve(flows_bytes(table));
+	if (table->flows == NULL)
+		return -ENOMEM;
+	table->send_keys = tp_pages_reserve(send_keys_bytes(table));
+	if (table->send_keys == NULL)
+		goto err_flows;
+	if (tp_index_init(&table->index, table_flows(table)) != 0)
+		goto err_send_keys;
 	return 0;
+
+err_send_keys:
+	tp_pages_release(table->send_keys, send_keys_bytes(table));
+err_flows:
+	tp_pages_release(table->flows, flows_bytes(table));
+	return -ENOMEM;
 }
 
 int tp_flow_table_new(const struct tp_flow_table_conf *conf, struct tp_flow_table **out)
 {
 	struct tp_flow_table *table;
-	int ret = -ENOMEM;
 
-	if (!is_size(conf->max_flows) ||
-			(conf->max_permissions != 0 && !is_size(conf->max_permissions)) ||
-			strlen(conf->name) > NAME_MAX_CHARS || conf->grace == NULL)
+	if (conf->max_flows == 0 || conf->max_flows > TP_FLOW_MAX ||
+			conf->max_permissions > TP_FLOW_MAX || conf->grace == NULL)
 		return -EINVAL;
 
 	table = aligned_alloc(alignof(struct tp_flow_table), sizeof(*table));
@@ -188,32 +139,16 @@ int tp_flow_table_new(const struct tp_flow_table_conf *conf, struct tp_flow_tabl
 	table->grace = conf->grace;
 	table->tclass_clear = conf->clears_dscp ? TCLASS_DSCP : 0;
 	table->whole_max = conf->lowest_ipv6_mtu != 0 ? conf->lowest_ipv6_mtu : UINT16_MAX;
-	for (int i = 0; i < DOMAINS; i++)
-		table->max[i] = domains[i].is_permission ? conf->max_permissions : conf->max_flows;
+	set_sizes(table, conf);
 	if (getrandom(&table->seed, sizeof(table->seed), 0) != sizeof(table->seed) ||
 			getrandom(&table->label_seed, sizeof(table->label_seed), 0) !=
-					sizeof(table->label_seed))
-		goto err_table;
-
-	table->flows = reserve(table_slots(table) * sizeof(*table->flows));
-	if (table->flows == NULL)
-		goto err_table;
-	table->slots = reserve(table_slots(table) * sizeof(*table->slots));
-	if (table->slots == NULL)
-		goto err_flows;
-	ret = hashes_new(table, conf);
-	if (ret != 0)
-		goto err_slots;
+					sizeof(table->label_seed) ||
+			reserve(table) != 0) {
+		free(table);
+		return -ENOMEM;
+	}
 	*out = table;
 	return 0;
-
-err_slots:
-	munmap(table->slots, table_slots(table) * sizeof(*table->slots));
-err_flows:
-	munmap(table->flows, table_slots(table) * sizeof(*table->flows));
-err_table:
-	free(table);
-	return ret;
 }
 
 void tp_flow_table_free(struct tp_flow_table *table)
@@ -226,19 +161,13 @@ void tp_flow_table_free(struct tp_flow_table *table)
 	n = tp_grace_reclaim(table->grace);
 	assert(n == 0);
 	(void)n;
-	hashes_free(table);
-	munmap(table->slots, table_slots(table) * sizeof(*table->slots));
-	munmap(table->flows, table_slots(table) * sizeof(*table->flows));
+	tp_index_fini(&table->index);
+	tp_pages_release(table->send_keys, send_keys_bytes(table));
+	tp_pages_release(table->flows, flows_bytes(table));
 	free(table);
 }
 
-static struct slot *slot_of(const struct tp_flow_table *table, const struct tp_flow *flow)
-{
-	assert(flow >= table->flows && flow < table->flows + table_slots(table));
-	return &table->slots[flow - table->flows];
-}
-
-/* There is one: each domain's n_held is below its maximum, and the array is for all. */
+/* There is one: each kind's n_held is below its maximum, and the array is for all. */
 static struct tp_flow *flow_get(struct tp_flow_table *table)
 {
 	struct tp_flow *flow = table->free;
@@ -246,7 +175,7 @@ static struct tp_flow *flow_get(struct tp_flow_table *table)
 	if (flow != NULL) {
 		table->free = flow->next_free;
 	} else {
-		assert(table->n_touched < table_slots(table));
+		assert(table->n_touched < table_flows(table));
 		flow = &table->flows[table->n_touched++];
 	}
 	memset(flow, 0, sizeof(*flow));
@@ -291,18 +220,18 @@ static void send_key_build(struct tp_flow_send_key *key, const struct tp_flow_sp
 	memcpy(key->peer, spec->in_peer.ip, sizeof(key->peer));
 }
 
-static enum domain spec_domain(const struct tp_flow_spec *spec)
+static enum tp_flow_kind spec_kind(const struct tp_flow_spec *spec)
 {
 	bool is_v6 = spec->in_src.family == TP_IPV6;
 
 	if (spec->form == TP_FLOW_SEND)
-		return SEND;
+		return TP_FLOW_SENDS;
 	if (spec->form == TP_FLOW_DATA)
-		return is_v6 ? DATA6 : DATA4;
-	return is_v6 ? CHANNEL6 : CHANNEL4;
+		return is_v6 ? TP_FLOW_DATA6 : TP_FLOW_DATA4;
+	return is_v6 ? TP_FLOW_CHANNEL6 : TP_FLOW_CHANNEL4;
 }
 
-static void slot_key_build(union key *key, const struct tp_flow_spec *spec)
+static void spec_key_build(union key *key, const struct tp_flow_spec *spec)
 {
 	memset(key, 0, sizeof(*key));
 	if (spec->form == TP_FLOW_SEND)
@@ -342,7 +271,7 @@ static void flow_hdr6(struct tp_flow *flow, const struct tp_flow_key6 *out, uint
 /* RFC 6437 section 3: a keyed hash of the five-tuple, and never 0, which says "no label". */
 static uint32_t flow_label(const struct tp_flow_table *table, const union tp_flow_key *out)
 {
-	uint32_t label = key_hash(table->label_seed, &out->v6, sizeof(out->v6)) & 0xfffff;
+	uint32_t label = key_hash(table->label_seed, &out->v6, TP_FLOW_CHANNEL6) & 0xfffff;
 
 	return label != 0 ? label : 1;
 }
@@ -353,9 +282,8 @@ static bool spec_is_up(const struct tp_flow_spec *spec)
 }
 
 static void flow_build(const struct tp_flow_table *table, struct tp_flow *flow,
-		const struct tp_flow_spec *spec)
+		const struct tp_flow_spec *spec, const union key *key)
 {
-	struct slot *slot = slot_of(table, flow);
 	bool is_out6 = spec->out_src.family == TP_IPV6;
 	uint16_t channel_be = htons(spec->out_channel);
 	union tp_flow_key out;
@@ -365,9 +293,14 @@ static void flow_build(const struct tp_flow_table *table, struct tp_flow *flow,
 			(spec->in_src.family == TP_IPV6 ? TP_FLOW_IN6 : 0) |
 			(is_out6 ? TP_FLOW_OUT6 : 0) | (spec->is_hairpin ? TP_FLOW_HAIRPIN : 0) |
 			(spec->form != TP_FLOW_CHANNEL ? TP_FLOW_INDICATION : 0));
+	flow->kind = spec_kind(spec);
+	if (flow->kind == TP_FLOW_SENDS)
+		table->send_keys[number_of(table, flow)] = key->send;
+	else
+		flow->key = key->flow;
 	flow->whole_max = is_out6 ? table->whole_max : UINT16_MAX;
 	flow->tclass_clear = table->tclass_clear;
-	flow->in_sum = key_sum(&slot->key.flow);
+	flow->in_sum = key_sum(&key->flow);
 	flow->out_sum = key_sum(&out);
 	if (is_out6)
 		flow_hdr6(flow, &out.v6, flow_label(table, &out));
@@ -376,10 +309,6 @@ static void flow_build(const struct tp_flow_table *table, struct tp_flow *flow,
 	if (channel_be != 0) {
 		memcpy(flow->hdr + flow->hdr_len, &channel_be, sizeof(channel_be));
 		flow->hdr_len += 4;
-	}
-	if (spec->is_hairpin) {
-		slot->hairpin = out;
-		flow->hairpin = &slot->hairpin;
 	}
 	tp_flow_set_deadline(flow, spec->deadline_ns);
 }
@@ -404,67 +333,127 @@ static bool spec_is_valid(const struct tp_flow_spec *spec)
 	return false;
 }
 
+static inline bool has_key(const struct tp_flow_table *table, const struct tp_flow *flow,
+		const struct tp_flow_query *query)
+{
+	const uint64_t *a = query->key, *b = (const uint64_t *)(const void *)&flow->key;
+	uint64_t differ = flow->kind ^ query->kind;
+
+	switch (query->kind) {
+	case TP_FLOW_CHANNEL4:
+	case TP_FLOW_DATA4:
+		return (differ | (a[0] ^ b[0]) | (a[1] ^ b[1])) == 0;
+	case TP_FLOW_CHANNEL6:
+	case TP_FLOW_DATA6:
+		differ |= (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]);
+		return (differ | (a[3] ^ b[3]) | (a[4] ^ b[4])) == 0;
+	default:
+		return differ == 0 &&
+				memcmp(a, key_of(table, flow), sizeof(struct tp_flow_send_key)) ==
+				0;
+	}
+}
+
+/* One of many has a tag in common with another flow, or had no room in its line. */
+static __attribute__((noinline)) struct tp_flow *find_on(
+		const struct tp_flow_table *table, const struct tp_flow_query *query, uint64_t hash)
+{
+	struct tp_index_search search;
+	uint32_t candidate;
+
+	tp_index_begin(&table->index, hash, &search);
+	while ((candidate = tp_index_next(&table->index, &search)) != TP_INDEX_NONE) {
+		if (has_key(table, &table->flows[candidate], query))
+			return &table->flows[candidate];
+	}
+	return NULL;
+}
+
+static inline void prefetch_flow(const struct tp_flow_table *table, uint32_t number)
+{
+	const struct tp_flow *flow = &table->flows[number != TP_INDEX_NONE ? number : 0];
+
+	__builtin_prefetch(flow);
+	__builtin_prefetch(&flow->key);
+}
+
+/*
+ * Three passes: keys to hashes, index lines to candidates, flows to what was asked for.  Each
+ * begins to fetch what the next one reads, for all of the burst.
+ */
+uint32_t tp_flow_lookup_bulk(const struct tp_flow_table *table, const struct tp_flow_query query[],
+		uint32_t n, struct tp_flow *flow[])
+{
+	uint32_t candidate[TP_BURST];
+	uint64_t hash[TP_BURST];
+	uint32_t i, hits = 0;
+
+	assert(n <= TP_BURST);
+	for (i = 0; i < n; i++) {
+		hash[i] = key_hash(table->seed, query[i].key, query[i].kind);
+		tp_index_prefetch(&table->index, hash[i]);
+	}
+	for (i = 0; i < n; i++) {
+		candidate[i] = tp_index_first(&table->index, hash[i]);
+		prefetch_flow(table, candidate[i]);
+	}
+	for (i = 0; i < n; i++) {
+		struct tp_flow *found = &table->flows[candidate[i]];
+
+		if (__builtin_expect(candidate[i] == TP_INDEX_NONE ||
+						    !has_key(table, found, &query[i]),
+				    false))
+			found = find_on(table, &query[i], hash[i]);
+		flow[i] = found;
+		hits += found != NULL;
+	}
+	return hits;
+}
+
 int tp_flow_add(struct tp_flow_table *table, const struct tp_flow_spec *spec, struct tp_flow **out)
 {
-	enum domain domain = spec_domain(spec);
+	const enum tp_flow_kind kind = spec_kind(spec);
 	struct tp_flow *flow;
-	struct slot *slot;
 	union key key;
-	hash_sig_t sig;
+	const struct tp_flow_query query = { &key, kind };
 
 	if (!spec_is_valid(spec))
 		return -EINVAL;
-	if (table->hash[domain] == NULL)
-		return -ENOSPC;
-	slot_key_build(&key, spec);
-	sig = key_hash(table->seed, &key, domains[domain].key_len);
-	/* rte_hash would overwrite, not refuse. */
-	if (rte_hash_lookup_with_hash(table->hash[domain], &key, sig) >= 0)
+	spec_key_build(&key, spec);
+	if (tp_flow_lookup_bulk(table, &query, 1, &flow) != 0)
 		return -EEXIST;
-	if (table->n_held[domain] == table->max[domain])
+	if (table->n_held[kind] == table->max[kind])
 		tp_grace_reclaim(table->grace);
-	if (table->n_held[domain] == table->max[domain])
+	if (table->n_held[kind] == table->max[kind])
 		return -ENOSPC;
 
 	flow = flow_get(table);
-	slot = slot_of(table, flow);
-	slot->table = table;
-	slot->domain = domain;
-	slot->key = key;
-	flow_build(table, flow, spec);
-	if (rte_hash_add_key_with_hash_data(table->hash[domain], &key, sig, flow) != 0) {
-		flow_put(table, flow);
-		return -ENOSPC;
-	}
-	table->n_held[domain]++;
+	flow_build(table, flow, spec, &key);
+	tp_index_add(&table->index, key_hash(table->seed, &key, kind), number_of(table, flow));
+	table->n_held[kind]++;
 	table->n_live++;
 	*out = flow;
 	return 0;
 }
 
-static void slot_release(void *obj)
+static void flow_release(void *ctx, void *obj)
 {
-	struct slot *slot = obj;
-	struct tp_flow_table *table = slot->table;
-	int ret = rte_hash_free_key_with_position(table->hash[slot->domain], slot->position);
+	struct tp_flow_table *table = ctx;
+	struct tp_flow *flow = obj;
 
-	assert(ret == 0);
-	(void)ret;
-	assert(table->n_held[slot->domain] > 0);
-	table->n_held[slot->domain]--;
-	flow_put(table, &table->flows[slot - table->slots]);
+	assert(table->n_held[flow->kind] > 0);
+	table->n_held[flow->kind]--;
+	flow_put(table, flow);
 }
 
 void tp_flow_del(struct tp_flow_table *table, struct tp_flow *flow)
 {
-	struct slot *slot = slot_of(table, flow);
-
-	slot->position = rte_hash_del_key_with_hash(
-			table->hash[slot->domain], &slot->key, slot_hash(table, slot));
-	assert(slot->position >= 0);
+	assert(flow >= table->flows && flow < table->flows + table->n_touched);
 	assert(table->n_live > 0);
+	tp_index_del(&table->index, key_hash(table->seed, key_of(table, flow), flow->kind),
+			number_of(table, flow));
 	table->n_live--;
-	tp_grace_retire(table->grace, slot_release, slot);
+	tp_grace_retire(table->grace, flow_release, table, flow);
 }
 
 void tp_flow_set_deadline(struct tp_flow *flow, uint64_t deadline_ns)
@@ -482,69 +471,4 @@ void tp_flow_set_next_hop(struct tp_flow *flow, const struct tp_next_hop *nh)
 uint32_t tp_flow_count(const struct tp_flow_table *table)
 {
 	return table->n_live;
-}
-
-/* key_len is a constant wherever this is inlined, and the hash of such a key a few instructions. */
-static inline __attribute__((always_inline)) uint32_t look_up(const struct tp_flow_table *table,
-		enum domain domain, size_t key_len, const void *key[], uint32_t n,
-		struct tp_flow *flow[])
-{
-	hash_sig_t sig[LOOKUP_STEP];
-	uint32_t i, step, hits = 0;
-	uint64_t mask;
-
-	assert(n <= TP_BURST);
-	for (; n > 0; n -= step, key += step, flow += step) {
-		step = n < LOOKUP_STEP ? n : LOOKUP_STEP;
-		for (i = 0; i < step; i++) {
-			sig[i] = key_hash(table->seed, key[i], key_len);
-			flow[i] = NULL;
-		}
-		mask = 0;
-		hits += (uint32_t)rte_hash_lookup_with_hash_bulk_data(
-				table->hash[domain], key, sig, step, &mask, (void **)flow);
-	}
-	return hits;
-}
-
-/* As look_up(), in a hash that may not be there. */
-static inline __attribute__((always_inline)) uint32_t look_up_permission(
-		const struct tp_flow_table *table, enum domain domain, size_t key_len,
-		const void *key[], uint32_t n, struct tp_flow *flow[])
-{
-	if (table->hash[domain] != NULL)
-		return look_up(table, domain, key_len, key, n, flow);
-	for (uint32_t i = 0; i < n; i++)
-		flow[i] = NULL;
-	return 0;
-}
-
-uint32_t tp_flow_lookup4_bulk(const struct tp_flow_table *table,
-		const struct tp_flow_key4 *const key[], uint32_t n, struct tp_flow *flow[])
-{
-	return look_up(table, CHANNEL4, sizeof(**key), (const void **)key, n, flow);
-}
-
-uint32_t tp_flow_lookup6_bulk(const struct tp_flow_table *table,
-		const struct tp_flow_key6 *const key[], uint32_t n, struct tp_flow *flow[])
-{
-	return look_up(table, CHANNEL6, sizeof(**key), (const void **)key, n, flow);
-}
-
-uint32_t tp_flow_lookup_data4_bulk(const struct tp_flow_table *table,
-		const struct tp_flow_key4 *const key[], uint32_t n, struct tp_flow *flow[])
-{
-	return look_up_permission(table, DATA4, sizeof(**key), (const void **)key, n, flow);
-}
-
-uint32_t tp_flow_lookup_data6_bulk(const struct tp_flow_table *table,
-		const struct tp_flow_key6 *const key[], uint32_t n, struct tp_flow *flow[])
-{
-	return look_up_permission(table, DATA6, sizeof(**key), (const void **)key, n, flow);
-}
-
-uint32_t tp_flow_lookup_send_bulk(const struct tp_flow_table *table,
-		const struct tp_flow_send_key *const key[], uint32_t n, struct tp_flow *flow[])
-{
-	return look_up_permission(table, SEND, sizeof(**key), (const void **)key, n, flow);
 }

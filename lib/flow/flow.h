@@ -3,17 +3,16 @@
  * flow - one direction of one channel or permission, and the table in which workers find it.
  *
  * A flow holds everything needed to finish a packet: prebuilt output headers, the constant part of
- * the checksum, next hop and deadline.  The table has one rte_hash per family of the incoming
- * packet, because a 16-byte IPv4 key is looked up at half the cost of a 48-byte IPv6 one.
+ * the checksum, next hop and deadline, and the key by which it is found: two cache lines, besides
+ * the one of the index that leads to them.
  *
- * Permissions have hashes of their own, so that channels do not pay for them.  A datagram from a
- * peer is looked up among the channels first: where one is bound, ChannelData MUST be sent
- * (RFC 8656 section 12.5).
+ * Channels and permissions have kinds of keys of their own.  A datagram from a peer is looked up
+ * among the channels first: where one is bound, ChannelData MUST be sent (RFC 8656 section 12.5).
  *
  * Threads: one writer (control); any number of readers (workers) under tp_grace.  A flow found by
  *          a lookup is borrowed until the reader's next tp_grace_quiescent().
- * Memory:  everything is reserved in tp_flow_table_new(); nothing after.  The hashes take their
- *          share of the EAL's memory at once, flows only as they are used.
+ * Memory:  address space for everything is reserved in tp_flow_table_new(), nothing after; pages
+ *          cost memory as they are used.
  */
 #ifndef TP_FLOW_FLOW_H
 #define TP_FLOW_FLOW_H
@@ -22,6 +21,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/addr.h"
 #include "flow/grace.h"
@@ -29,12 +29,11 @@
 
 struct tp_flow_table;
 
-#define TP_FLOW_MIN 8 /* flows that a table is made for, at least: one bucket of rte_hash */
+#define TP_FLOW_MAX (1u << 28) /* of each kind */
 
 struct tp_flow_table_conf {
-	const char *name;         /* unique in the process, at most 16 characters */
-	uint32_t max_flows;       /* of channels, per family; two for each; TP_FLOW_MIN or more */
-	uint32_t max_permissions; /* with flows; TP_FLOW_MIN or more, or 0: none */
+	uint32_t max_flows;       /* of channels, per family; two for each; 1..TP_FLOW_MAX */
+	uint32_t max_permissions; /* with flows; 0..TP_FLOW_MAX */
 	struct tp_grace *grace;   /* borrowed; outlives the table */
 	bool clears_dscp;         /* of what is forwarded; ECN is kept */
 	uint16_t lowest_ipv6_mtu; /* see wire/mtu.h; 0: the next hop's MTU alone counts */
@@ -65,37 +64,50 @@ struct tp_flow_spec {
 
 /* Keys, hashed and compared whole: no padding, unused bytes zero. */
 struct tp_flow_key4 {
-	uint8_t src[4], dst[4];
+	alignas(8) uint8_t src[4];
+	uint8_t dst[4];
 	uint16_t src_port_be, dst_port_be;
 	uint16_t channel_be; /* 0: peer to client */
 	uint16_t zero;
 };
 
 struct tp_flow_key6 {
-	uint8_t src[16], dst[16];
+	alignas(8) uint8_t src[16];
+	uint8_t dst[16];
 	uint16_t src_port_be, dst_port_be;
 	uint16_t channel_be;
-	uint16_t zero[5];
+	uint16_t zero;
 };
 
 /* A Send indication: the client's five-tuple and the peer's IP address, families mixed freely. */
 struct tp_flow_send_key {
-	uint8_t src[16], dst[16]; /* as all: IPv4 in the first four bytes, the rest zero */
+	alignas(8) uint8_t src[16]; /* as all: IPv4 in the first four bytes, the rest zero */
+	uint8_t dst[16];
 	uint16_t src_port_be, dst_port_be;
 	uint8_t family, peer_family; /* enum tp_family */
 	uint8_t zero[10];
 	uint8_t peer[16];
 };
 
-_Static_assert(sizeof(struct tp_flow_key4) == 16, "rte_hash compares 16 bytes in one go");
-_Static_assert(sizeof(struct tp_flow_key6) == 48, "rte_hash compares 48 bytes in one go");
-_Static_assert(sizeof(struct tp_flow_send_key) == 64, "rte_hash compares 64 bytes in one go");
+_Static_assert(sizeof(struct tp_flow_key4) == 16, "two words");
+_Static_assert(sizeof(struct tp_flow_key6) == 40, "five words");
+_Static_assert(sizeof(struct tp_flow_send_key) == 64, "eight words");
+
+/* What a key is of, and so its length; among them no two are equal. */
+enum tp_flow_kind {
+	TP_FLOW_CHANNEL4, /* tp_flow_key4, by the family of the packet received */
+	TP_FLOW_CHANNEL6, /* tp_flow_key6 */
+	TP_FLOW_DATA4,    /* the same with src_port_be and channel_be zero */
+	TP_FLOW_DATA6,
+	TP_FLOW_SENDS, /* tp_flow_send_key */
+	TP_FLOW_KINDS
+};
 
 enum tp_flow_flag {
 	TP_FLOW_UP = 1,          /* client to peer */
 	TP_FLOW_IN6 = 2,         /* received over IPv6 */
 	TP_FLOW_OUT6 = 4,        /* sent over IPv6 */
-	TP_FLOW_HAIRPIN = 8,     /* continue with the flow found under `hairpin` */
+	TP_FLOW_HAIRPIN = 8,     /* continue with the flow found under tp_flow_hairpin_key() */
 	TP_FLOW_INDICATION = 16, /* of a permission: the client's side is Send or Data */
 };
 
@@ -106,33 +118,48 @@ union tp_flow_key {
 	struct tp_flow_key6 v6;
 };
 
-/* First line: what every packet reads.  Second line: rest of the headers, then the writer's. */
+/* First line: what every packet reads.  Second line: rest of the headers, and the key. */
 struct tp_flow {
 	alignas(64) _Atomic uint64_t deadline_ns;
 	_Atomic(const struct tp_next_hop *)
-			next_hop; /* NULL: unresolved, the kernel path carries it */
-	uint8_t flags;            /* enum tp_flow_flag */
-	uint8_t hdr_len;          /* of hdr: 28, 32, 48 or 52 */
-	uint16_t in_sum;  /* folded sum of what the received packet has constant: addresses, ports,
-			     channel */
-	uint16_t out_sum; /* the same of the packet sent */
-	uint16_t ip_sum;  /* IPv4: folded sum of the prebuilt header's constant words */
-	uint16_t whole_max;   /* larger packets that came without DF are fragmented: to IPv6 only */
-	uint8_t tclass_clear; /* bits of the traffic class that are not copied */
-	uint8_t zero;
+			next_hop;     /* NULL: unresolved, the kernel path carries it */
+	uint8_t flags;                /* enum tp_flow_flag */
+	uint8_t hdr_len;              /* of hdr: 28, 32, 48 or 52 */
+	uint8_t kind;                 /* enum tp_flow_kind */
+	uint8_t tclass_clear;         /* bits of the traffic class that are not copied */
+	uint16_t in_sum;              /* folded sum of what the received packet has constant:
+					 addresses, ports, channel */
+	uint16_t out_sum;             /* the same of the packet sent */
+	uint16_t ip_sum;              /* IPv4: folded sum of the prebuilt header's constant words */
+	uint16_t whole_max;           /* larger packets that came without DF are fragmented: to
+					 IPv6 only */
 	uint8_t hdr[TP_FLOW_HDR_MAX]; /* IP, UDP, ChannelData; lengths, TTL, checksums left zero */
-	uint8_t pad[8];
-	const union tp_flow_key *hairpin; /* key of the flow that finishes the packet; family:
-					     TP_FLOW_OUT6; of a permission without dst_port_be */
-	void *owner;                      /* the writer's, never read by workers */
-	struct tp_flow *next_free;
+	union tp_flow_key key;        /* but of TP_FLOW_SENDS, whose key is the table's */
+	struct tp_flow *next_free;    /* the writer's */
 };
 
+/*
+ * Relay to relay: the key of the other allocation's downward flow, which has the addresses and
+ * ports of this one's prebuilt headers.  Of a permission, the destination port is 0: the Send
+ * indication has it.
+ */
+static inline void tp_flow_hairpin_key(const struct tp_flow *flow, union tp_flow_key *key)
+{
+	/* Addresses and ports lie in a row, in front of the last four bytes. */
+	if (flow->flags & TP_FLOW_OUT6) {
+		memcpy(&key->v6, flow->hdr + 8, 36);
+		key->v6.channel_be = key->v6.zero = 0;
+	} else {
+		memcpy(&key->v4, flow->hdr + 12, 12);
+		key->v4.channel_be = key->v4.zero = 0;
+	}
+}
+
 /**
- * Create a table.  The EAL must be initialised.
+ * Create a table.
  *
  * @param[out] out  owned by the caller, released with tp_flow_table_free()
- * @return 0, -EINVAL (also: the name is taken) or -ENOMEM; on error *out is untouched
+ * @return 0, -EINVAL or -ENOMEM; on error *out is untouched
  */
 int tp_flow_table_new(const struct tp_flow_table_conf *conf, struct tp_flow_table **out);
 
@@ -164,21 +191,18 @@ void tp_flow_set_next_hop(struct tp_flow *flow, const struct tp_next_hop *nh);
 /** Flows in the table (not counting those that wait for readers). */
 uint32_t tp_flow_count(const struct tp_flow_table *table);
 
+struct tp_flow_query {
+	const void *key; /* as its kind says, aligned to 8 */
+	enum tp_flow_kind kind;
+};
+
 /**
- * Reader: look up a burst (n <= TP_BURST).  flow[i] is NULL on a miss.
+ * Reader: look up a burst of keys of any kind, n <= TP_BURST.  flow[i] is NULL on a miss; of what
+ * is found both lines are on their way into the cache.
+ *
  * @return number of hits
  */
-uint32_t tp_flow_lookup4_bulk(const struct tp_flow_table *table,
-		const struct tp_flow_key4 *const key[], uint32_t n, struct tp_flow *flow[]);
-uint32_t tp_flow_lookup6_bulk(const struct tp_flow_table *table,
-		const struct tp_flow_key6 *const key[], uint32_t n, struct tp_flow *flow[]);
-
-/** The same among the permissions: TP_FLOW_DATA by keys with src_port_be and channel_be zero. */
-uint32_t tp_flow_lookup_data4_bulk(const struct tp_flow_table *table,
-		const struct tp_flow_key4 *const key[], uint32_t n, struct tp_flow *flow[]);
-uint32_t tp_flow_lookup_data6_bulk(const struct tp_flow_table *table,
-		const struct tp_flow_key6 *const key[], uint32_t n, struct tp_flow *flow[]);
-uint32_t tp_flow_lookup_send_bulk(const struct tp_flow_table *table,
-		const struct tp_flow_send_key *const key[], uint32_t n, struct tp_flow *flow[]);
+uint32_t tp_flow_lookup_bulk(const struct tp_flow_table *table, const struct tp_flow_query query[],
+		uint32_t n, struct tp_flow *flow[]);
 
 #endif

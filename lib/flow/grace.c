@@ -11,8 +11,8 @@
 
 struct waiting {
 	uint64_t token;
-	void (*release)(void *obj);
-	void *obj;
+	void (*release)(void *ctx, void *obj);
+	void *ctx, *obj;
 };
 
 /* The FIFO is a ring of `size` (a power of two) entries, the oldest at `head`. */
@@ -87,7 +87,7 @@ void tp_grace_free(struct tp_grace *g)
 		return;
 	while (g->n > 0) {
 		w = fifo_pop(g);
-		w.release(w.obj);
+		w.release(w.ctx, w.obj);
 	}
 	free(g->qsbr);
 	free(g->fifo);
@@ -125,16 +125,17 @@ void tp_grace_quiescent(struct tp_grace *g, uint32_t reader)
 	rte_rcu_qsbr_quiescent(g->qsbr, reader);
 }
 
-void tp_grace_retire(struct tp_grace *g, void (*release)(void *obj), void *obj)
+void tp_grace_retire(
+		struct tp_grace *g, void (*release)(void *ctx, void *obj), void *ctx, void *obj)
 {
 	uint64_t token = rte_rcu_qsbr_start(g->qsbr);
 
 	if (g->n == g->size && fifo_grow(g) != 0) {
 		rte_rcu_qsbr_check(g->qsbr, token, true);
-		release(obj);
+		release(ctx, obj);
 		return;
 	}
-	g->fifo[(g->head + g->n) & (g->size - 1)] = (struct waiting){ token, release, obj };
+	g->fifo[(g->head + g->n) & (g->size - 1)] = (struct waiting){ token, release, ctx, obj };
 	g->n++;
 }
 
@@ -145,7 +146,7 @@ uint32_t tp_grace_reclaim(struct tp_grace *g)
 
 	while (g->n > 0 && rte_rcu_qsbr_check(g->qsbr, g->fifo[g->head].token, false) == 1) {
 		w = fifo_pop(g);
-		w.release(w.obj);
+		w.release(w.ctx, w.obj);
 	}
 	return g->n;
 }

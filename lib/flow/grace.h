@@ -29,10 +29,11 @@ void tp_grace_offline(struct tp_grace *g, uint32_t reader);
 void tp_grace_quiescent(struct tp_grace *g, uint32_t reader);
 
 /**
- * Writer: call release(obj) once no reader can hold obj.  obj is already unreachable for new
+ * Writer: call release(ctx, obj) once no reader can hold obj.  obj is already unreachable for new
  * readers.  Falls back to waiting for the readers when memory for the queue is short.
  */
-void tp_grace_retire(struct tp_grace *g, void (*release)(void *obj), void *obj);
+void tp_grace_retire(
+		struct tp_grace *g, void (*release)(void *ctx, void *obj), void *ctx, void *obj);
 
 /** Writer: release what is due, never waits.  @return how many are still waiting */
 uint32_t tp_grace_reclaim(struct tp_grace *g);

@@ -148,6 +148,12 @@ static bool next_hop_equal(const struct tp_next_hop *a, const struct tp_next_hop
 			a->port == b->port && a->mtu == b->mtu;
 }
 
+static void next_hop_release(void *ctx, void *next_hop)
+{
+	(void)ctx;
+	free(next_hop);
+}
+
 static struct tp_next_hop *next_hop_new(const struct tp_next_hop *value)
 {
 	struct tp_next_hop *nh = aligned_alloc(alignof(struct tp_next_hop), sizeof(*nh));
@@ -178,7 +184,7 @@ static void hop_publish(struct tp_hops *h, struct hop *hop)
 	hop->shown.nh = nh;
 	h->on_change(&hop->shown);
 	if (old != NULL)
-		tp_grace_retire(h->grace, free, old);
+		tp_grace_retire(h->grace, next_hop_release, NULL, old);
 }
 
 static void neigh_publish(struct tp_hops *h, struct neigh *neigh)
@@ -368,7 +374,7 @@ void tp_hops_put(struct tp_hops *h, struct tp_hop *shown)
 	if (!LIST_EMPTY(&shown->routes))
 		return;
 	if (hop->nh != NULL)
-		tp_grace_retire(h->grace, free, hop->nh);
+		tp_grace_retire(h->grace, next_hop_release, NULL, hop->nh);
 	LIST_REMOVE(hop, of_neigh);
 	HASH_DELETE(hh, h->hops, hop);
 	free(hop);

@@ -11,8 +11,10 @@
 #ifndef TP_WIRE_CHECKSUM_H
 #define TP_WIRE_CHECKSUM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/addr.h"
 
@@ -21,6 +23,33 @@ static inline uint16_t tp_csum_fold(uint32_t sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+/**
+ * Fold a sum of 32-bit words.  A number and itself with its halves swapped have, in the upper half
+ * of their sum, the sum of both halves and the carry.
+ */
+static inline uint16_t tp_csum_fold64(uint64_t sum)
+{
+	uint32_t half;
+
+	sum += sum >> 32 | sum << 32;
+	half = (uint32_t)(sum >> 32);
+	half += half >> 16 | half << 16;
+	return (uint16_t)(half >> 16);
+}
+
+/** Is an IPv4 header without options right?  Its sum, checksum included, is all ones then. */
+static inline bool tp_csum_ipv4_ok(const uint8_t header[20])
+{
+	uint64_t a, b;
+	uint32_t c;
+
+	memcpy(&a, header, sizeof(a));
+	memcpy(&b, header + 8, sizeof(b));
+	memcpy(&c, header + 16, sizeof(c));
+	return tp_csum_fold64((a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32) + c) ==
+			0xffff;
 }
 
 /** Add the sum of len bytes; an odd last byte is padded with zero. len <= 65535. */

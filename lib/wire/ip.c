@@ -8,9 +8,6 @@
 #include <assert.h>
 #include <string.h>
 
-#define ETHERTYPE_AT 12
-#define IPV4_NO_OPTIONS 0x45 /* version 4, header of five words */
-
 static const struct tp_ipv4_hdr *ipv4_at(const uint8_t *p)
 {
 	return (const struct tp_ipv4_hdr *)p;
@@ -26,113 +23,21 @@ static const struct tp_udp_hdr *udp_at(const uint8_t *p)
 	return (const struct tp_udp_hdr *)p;
 }
 
-/* A header is right when its sum, checksum included, is all ones. */
-static bool is_ipv4_csum_ok(const uint8_t *l3)
-{
-	return tp_csum_fold(tp_csum_add(0, l3, TP_IPV4_LEN)) == 0xffff;
-}
-
-/* On TP_FORWARD, *l4_len is the length of what the IP header carries, all of it in the frame. */
-static enum tp_verdict check_ipv4(const uint8_t *l3, uint32_t len, uint32_t *l4_len)
-{
-	const struct tp_ipv4_hdr *ip = ipv4_at(l3);
-	uint32_t total;
-
-	if (len < TP_IPV4_LEN)
-		return TP_DROP_SHORT;
-	if (ip->version_ihl != IPV4_NO_OPTIONS || ip->protocol != TP_IPPROTO_UDP)
-		return TP_DROP_NOT_UDP;
-	if (ip->frag_be & htons(TP_IPV4_MF | TP_IPV4_OFFSET))
-		return TP_DROP_NOT_UDP;
-	total = ntohs(ip->total_len_be);
-	if (total < TP_IPV4_LEN + TP_UDP_LEN || total > len)
-		return TP_DROP_IP_LENGTH;
-	if (!is_ipv4_csum_ok(l3))
-		return TP_DROP_IP_CSUM; /* RFC 1812 section 5.2.2 */
-	*l4_len = total - TP_IPV4_LEN;
-	return TP_FORWARD;
-}
-
-static enum tp_verdict check_ipv6(const uint8_t *l3, uint32_t len, uint32_t *l4_len)
-{
-	const struct tp_ipv6_hdr *ip = ipv6_at(l3);
-	uint32_t payload;
-
-	if (len < TP_IPV6_LEN)
-		return TP_DROP_SHORT;
-	if (l3[0] >> 4 != TP_IPV6 || ip->next_header != TP_IPPROTO_UDP)
-		return TP_DROP_NOT_UDP;
-	payload = ntohs(ip->payload_len_be);
-	if (payload < TP_UDP_LEN || payload > len - TP_IPV6_LEN)
-		return TP_DROP_IP_LENGTH;
-	*l4_len = payload;
-	return TP_FORWARD;
-}
-
-/* An untagged frame, len >= TP_ETH_LEN. */
-static inline enum tp_verdict parse_untagged(
-		const uint8_t *frame, uint32_t len, uint16_t ethertype, struct tp_udp_view *out)
-{
-	const struct tp_udp_hdr *udp;
-	uint32_t l4_len, udp_len;
-	enum tp_verdict v;
-	uint8_t l4;
-
-	if (ethertype == TP_ETHERTYPE_IPV4) {
-		v = check_ipv4(frame + TP_ETH_LEN, len - TP_ETH_LEN, &l4_len);
-		l4 = TP_ETH_LEN + TP_IPV4_LEN;
-	} else if (ethertype == TP_ETHERTYPE_IPV6) {
-		v = check_ipv6(frame + TP_ETH_LEN, len - TP_ETH_LEN, &l4_len);
-		l4 = TP_ETH_LEN + TP_IPV6_LEN;
-	} else {
-		return TP_DROP_NOT_UDP;
-	}
-	if (v != TP_FORWARD)
-		return v;
-
-	udp = udp_at(frame + l4);
-	udp_len = ntohs(udp->len_be);
-	if (udp_len < TP_UDP_LEN || udp_len > l4_len)
-		return TP_DROP_UDP_LENGTH;
-	if (ethertype == TP_ETHERTYPE_IPV6 && udp->csum == 0)
-		return TP_DROP_ZERO_CSUM; /* RFC 8200 section 8.1 */
-
-	out->family = ethertype == TP_ETHERTYPE_IPV4 ? TP_IPV4 : TP_IPV6;
-	out->l3 = TP_ETH_LEN;
-	out->l4 = l4;
-	out->payload = l4 + TP_UDP_LEN;
-	out->payload_len = (uint16_t)(udp_len - TP_UDP_LEN);
-	return TP_FORWARD;
-}
-
 /* Without its first four bytes a tagged frame has everything where an untagged one has it. */
-static __attribute__((noinline)) enum tp_verdict parse_tagged(
-		const uint8_t *frame, uint32_t len, struct tp_udp_view *out)
+enum tp_verdict tp_ip_parse_tagged(const uint8_t *frame, uint32_t len, struct tp_udp_view *out)
 {
 	enum tp_verdict v;
 
 	if (len < TP_ETH_LEN_MAX)
 		return TP_DROP_SHORT;
 	frame += TP_VLAN_TAG_LEN;
-	v = parse_untagged(frame, len - TP_VLAN_TAG_LEN, tp_be16_get(frame + ETHERTYPE_AT), out);
+	v = tp_ip_parse_untagged(frame, len - TP_VLAN_TAG_LEN, tp_ethertype(frame), out);
 	if (v != TP_FORWARD)
 		return v;
 	out->l3 += TP_VLAN_TAG_LEN;
 	out->l4 += TP_VLAN_TAG_LEN;
 	out->payload += TP_VLAN_TAG_LEN;
 	return TP_FORWARD;
-}
-
-enum tp_verdict tp_ip_parse_udp(const uint8_t *frame, uint32_t len, struct tp_udp_view *out)
-{
-	uint16_t ethertype;
-
-	if (len < TP_ETH_LEN)
-		return TP_DROP_SHORT;
-	ethertype = tp_be16_get(frame + ETHERTYPE_AT);
-	if (ethertype == TP_ETHERTYPE_VLAN)
-		return parse_tagged(frame, len, out);
-	return parse_untagged(frame, len, ethertype, out);
 }
 
 void tp_ip_view_addrs(const uint8_t *frame, const struct tp_udp_view *view, struct tp_addr *src,
@@ -178,7 +83,7 @@ static void build_ipv4(struct tp_ipv4_hdr *ip, const struct tp_addr *src, const 
 		const struct tp_ip_meta *meta, uint16_t udp_len)
 {
 	*ip = (struct tp_ipv4_hdr){
-		.version_ihl = IPV4_NO_OPTIONS,
+		.version_ihl = TP_IPV4_NO_OPTIONS,
 		.tos = meta->tclass,
 		.total_len_be = htons(TP_IPV4_LEN + udp_len),
 		.frag_be = htons(meta->is_df ? TP_IPV4_DF : 0),

@@ -12,11 +12,14 @@
 #ifndef TP_WIRE_IP_H
 #define TP_WIRE_IP_H
 
+#include <arpa/inet.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/addr.h"
 #include "base/verdict.h"
+#include "wire/be.h"
+#include "wire/checksum.h"
 
 #define TP_ETHERTYPE_LEN 2
 #define TP_ETH_LEN 14
@@ -31,6 +34,7 @@
 #define TP_ETHERTYPE_IPV6 0x86dd
 #define TP_ETHERTYPE_VLAN 0x8100 /* 802.1Q customer tag; 802.1ad's 0x88a8 is not for us */
 
+#define TP_IPV4_NO_OPTIONS 0x45 /* version 4, header of five words */
 #define TP_IPV4_DF 0x4000
 #define TP_IPV4_MF 0x2000
 #define TP_IPV4_OFFSET 0x1fff
@@ -86,6 +90,86 @@ struct tp_udp_view {
 	uint16_t payload_len; /* from the UDP length, bytes */
 };
 
+static inline uint16_t tp_ethertype(const uint8_t *frame)
+{
+	return tp_be16_get(frame + 12);
+}
+
+/* On TP_FORWARD, *l4_len is the length of what the IP header carries, all of it in the frame. */
+static inline enum tp_verdict tp_ip_check_ipv4(const uint8_t *l3, uint32_t len, uint32_t *l4_len)
+{
+	const struct tp_ipv4_hdr *ip = (const struct tp_ipv4_hdr *)l3;
+	uint32_t total;
+
+	if (len < TP_IPV4_LEN)
+		return TP_DROP_SHORT;
+	if (ip->version_ihl != TP_IPV4_NO_OPTIONS || ip->protocol != TP_IPPROTO_UDP)
+		return TP_DROP_NOT_UDP;
+	if (ip->frag_be & htons(TP_IPV4_MF | TP_IPV4_OFFSET))
+		return TP_DROP_NOT_UDP;
+	total = ntohs(ip->total_len_be);
+	if (total < TP_IPV4_LEN + TP_UDP_LEN || total > len)
+		return TP_DROP_IP_LENGTH;
+	if (!tp_csum_ipv4_ok(l3))
+		return TP_DROP_IP_CSUM; /* RFC 1812 section 5.2.2 */
+	*l4_len = total - TP_IPV4_LEN;
+	return TP_FORWARD;
+}
+
+static inline enum tp_verdict tp_ip_check_ipv6(const uint8_t *l3, uint32_t len, uint32_t *l4_len)
+{
+	const struct tp_ipv6_hdr *ip = (const struct tp_ipv6_hdr *)l3;
+	uint32_t payload;
+
+	if (len < TP_IPV6_LEN)
+		return TP_DROP_SHORT;
+	if (l3[0] >> 4 != TP_IPV6 || ip->next_header != TP_IPPROTO_UDP)
+		return TP_DROP_NOT_UDP;
+	payload = ntohs(ip->payload_len_be);
+	if (payload < TP_UDP_LEN || payload > len - TP_IPV6_LEN)
+		return TP_DROP_IP_LENGTH;
+	*l4_len = payload;
+	return TP_FORWARD;
+}
+
+/* A frame whose ethertype is where it is without tags, len >= TP_ETH_LEN. */
+static inline enum tp_verdict tp_ip_parse_untagged(
+		const uint8_t *frame, uint32_t len, uint16_t ethertype, struct tp_udp_view *out)
+{
+	const struct tp_udp_hdr *udp;
+	uint32_t l4_len, udp_len;
+	enum tp_verdict v;
+	uint8_t l4;
+
+	if (ethertype == TP_ETHERTYPE_IPV4) {
+		v = tp_ip_check_ipv4(frame + TP_ETH_LEN, len - TP_ETH_LEN, &l4_len);
+		l4 = TP_ETH_LEN + TP_IPV4_LEN;
+	} else if (ethertype == TP_ETHERTYPE_IPV6) {
+		v = tp_ip_check_ipv6(frame + TP_ETH_LEN, len - TP_ETH_LEN, &l4_len);
+		l4 = TP_ETH_LEN + TP_IPV6_LEN;
+	} else {
+		return TP_DROP_NOT_UDP;
+	}
+	if (v != TP_FORWARD)
+		return v;
+
+	udp = (const struct tp_udp_hdr *)(frame + l4);
+	udp_len = ntohs(udp->len_be);
+	if (udp_len < TP_UDP_LEN || udp_len > l4_len)
+		return TP_DROP_UDP_LENGTH;
+	if (ethertype == TP_ETHERTYPE_IPV6 && udp->csum == 0)
+		return TP_DROP_ZERO_CSUM; /* RFC 8200 section 8.1 */
+
+	out->family = ethertype == TP_ETHERTYPE_IPV4 ? TP_IPV4 : TP_IPV6;
+	out->l3 = TP_ETH_LEN;
+	out->l4 = l4;
+	out->payload = l4 + TP_UDP_LEN;
+	out->payload_len = (uint16_t)(udp_len - TP_UDP_LEN);
+	return TP_FORWARD;
+}
+
+enum tp_verdict tp_ip_parse_tagged(const uint8_t *frame, uint32_t len, struct tp_udp_view *out);
+
 /**
  * Parse and check a frame.
  *
@@ -93,7 +177,18 @@ struct tp_udp_view {
  *         extension header, a second VLAN tag), TP_DROP_IP_LENGTH, TP_DROP_IP_CSUM,
  * TP_DROP_UDP_LENGTH, TP_DROP_ZERO_CSUM
  */
-enum tp_verdict tp_ip_parse_udp(const uint8_t *frame, uint32_t len, struct tp_udp_view *out);
+static inline enum tp_verdict tp_ip_parse_udp(
+		const uint8_t *frame, uint32_t len, struct tp_udp_view *out)
+{
+	uint16_t ethertype;
+
+	if (len < TP_ETH_LEN)
+		return TP_DROP_SHORT;
+	ethertype = tp_ethertype(frame);
+	if (__builtin_expect(ethertype == TP_ETHERTYPE_VLAN, false))
+		return tp_ip_parse_tagged(frame, len, out);
+	return tp_ip_parse_untagged(frame, len, ethertype, out);
+}
 
 /** Source and destination transport addresses and header fields of a parsed frame. */
 void tp_ip_view_addrs(const uint8_t *frame, const struct tp_udp_view *view, struct tp_addr *src,

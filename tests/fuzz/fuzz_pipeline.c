@@ -18,8 +18,6 @@
 
 #include "flow/pipeline.h"
 
-#include "tests/unit/eal.h"
-
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -551,14 +549,12 @@ static void run(const struct world *w, const struct held held[], uint32_t n)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	struct tp_flow_table_conf conf = {
-		.name = "flows",
 		.max_flows = 64,
 		.max_permissions = 64,
 	};
 
 	(void)argc;
 	(void)argv;
-	must(eal_start(NULL) == 0);
 	must(tp_grace_new(1, &grace) == 0);
 	conf.grace = grace;
 	must(tp_flow_table_new(&conf, &table) == 0);

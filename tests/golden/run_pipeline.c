@@ -17,8 +17,6 @@
  */
 #include "flow/pipeline.h"
 
-#include "tests/unit/eal.h"
-
 #include <assert.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -245,7 +243,6 @@ static void run(struct tp_pipe *pipe, struct batch *b)
 int main(int argc, char **argv)
 {
 	struct tp_flow_table_conf conf = {
-		.name = "flows",
 		.max_flows = MAX_FLOWS,
 		.max_permissions = MAX_FLOWS,
 	};
@@ -261,8 +258,7 @@ int main(int argc, char **argv)
 	f = fopen(argv[1], "r");
 	if (f == NULL)
 		die("can not open", argv[1]);
-	if (eal_start(NULL) != 0 || tp_grace_new(1, &conf.grace) != 0 ||
-			tp_flow_table_new(&conf, &flows) != 0)
+	if (tp_grace_new(1, &conf.grace) != 0 || tp_flow_table_new(&conf, &flows) != 0)
 		die("no table", "");
 	pipe.flows = flows;
 	pipe.classify = (struct tp_classify_conf){ RELAY_PORT_MIN, RELAY_PORT_MAX };
@@ -281,6 +277,5 @@ int main(int argc, char **argv)
 	fclose(f);
 	tp_flow_table_free(flows);
 	tp_grace_free(conf.grace);
-	eal_stop(NULL);
 	return EXIT_SUCCESS;
 }

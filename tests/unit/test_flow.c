@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow.h"
 
-#include "eal.h"
 #include "flow/frame.h"
 #include "wire/checksum.h"
 
@@ -13,7 +12,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #define CHURN_FLOWS 256
 #define CHURN_ROUNDS 60000
@@ -27,7 +31,7 @@ struct bench {
 static struct bench bench_new(uint32_t max_flows)
 {
 	struct bench b = { 0 };
-	struct tp_flow_table_conf conf = { .name = "flows", .max_flows = max_flows };
+	struct tp_flow_table_conf conf = { .max_flows = max_flows };
 
 	assert_int_equal(tp_grace_new(2, &b.grace), 0);
 	conf.grace = b.grace;
@@ -103,27 +107,28 @@ static union tp_flow_key key_of(const struct tp_flow_spec *s)
 	return k;
 }
 
-static struct tp_flow *find(const struct bench *b, const struct tp_flow_spec *s)
+static struct tp_flow *look_up(const struct bench *b, const void *key, enum tp_flow_kind kind)
 {
-	union tp_flow_key k = key_of(s);
-	const struct tp_flow_key4 *k4 = &k.v4;
-	const struct tp_flow_key6 *k6 = &k.v6;
+	const struct tp_flow_query query = { key, kind };
 	struct tp_flow *flow = NULL;
-	uint32_t hits;
+	uint32_t hits = tp_flow_lookup_bulk(b->table, &query, 1, &flow);
 
-	if (s->in_src.family == TP_IPV6)
-		hits = tp_flow_lookup6_bulk(b->table, &k6, 1, &flow);
-	else
-		hits = tp_flow_lookup4_bulk(b->table, &k4, 1, &flow);
 	assert_int_equal(hits, flow != NULL);
 	return flow;
 }
 
+static struct tp_flow *find(const struct bench *b, const struct tp_flow_spec *s)
+{
+	union tp_flow_key k = key_of(s);
+
+	return look_up(b, &k, s->in_src.family == TP_IPV6 ? TP_FLOW_CHANNEL6 : TP_FLOW_CHANNEL4);
+}
+
 static void test_conf_is_checked(void **state)
 {
-	struct tp_flow_table *table = (struct tp_flow_table *)state, *first;
+	struct tp_flow_table *table = (struct tp_flow_table *)state;
 	struct tp_grace *grace;
-	struct tp_flow_table_conf conf = { .name = "flows", .max_flows = 64 };
+	struct tp_flow_table_conf conf = { .max_flows = 64 };
 
 	assert_int_equal(tp_flow_table_new(&conf, &table), -EINVAL);
 	assert_int_equal(tp_grace_new(1, &grace), 0);
@@ -133,25 +138,41 @@ static void test_conf_is_checked(void **state)
 	conf.max_flows = UINT32_MAX;
 	assert_int_equal(tp_flow_table_new(&conf, &table), -EINVAL);
 	conf.max_flows = 64;
-	conf.name = "seventeen letters";
+	conf.max_permissions = UINT32_MAX;
 	assert_int_equal(tp_flow_table_new(&conf, &table), -EINVAL);
-	conf.name = "sixteen letters.";
-	assert_int_equal(tp_flow_table_new(&conf, &first), 0);
-	assert_int_equal(tp_flow_table_new(&conf, &table), -EINVAL); /* the name is taken */
 	assert_ptr_equal(table, state);
-	tp_flow_table_free(first);
 	tp_flow_table_free(NULL);
 	tp_grace_free(grace);
+}
+
+static rlim_t address_space(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	unsigned long pages = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu", &pages), 1);
+	fclose(f);
+	return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
 }
 
 static void test_too_many_flows_for_memory(void **state)
 {
 	struct tp_flow_table *table = (struct tp_flow_table *)state;
-	struct tp_flow_table_conf conf = { .name = "flows", .max_flows = 1u << 26 };
+	struct tp_flow_table_conf conf = { .max_flows = 1u << 26, .max_permissions = 1 };
+	struct rlimit old, tight;
 
 	assert_int_equal(tp_grace_new(1, &conf.grace), 0);
-	assert_int_equal(tp_flow_table_new(&conf, &table), -ENOMEM);
-	assert_ptr_equal(table, state);
+	assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
+	/* Room for nothing, for the flows, and for the flows and the keys. */
+	for (rlim_t room = 1ull << 26; room <= 26ull << 30; room += 13ull << 30) {
+		tight = old;
+		tight.rlim_cur = address_space() + room;
+		assert_int_equal(setrlimit(RLIMIT_AS, &tight), 0);
+		assert_int_equal(tp_flow_table_new(&conf, &table), -ENOMEM);
+		assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+		assert_ptr_equal(table, state);
+	}
 	conf.max_flows = 64; /* and nothing of it is left behind */
 	assert_int_equal(tp_flow_table_new(&conf, &table), 0);
 	tp_flow_table_free(table);
@@ -163,7 +184,7 @@ static void test_header_rules_of_the_table(void **state)
 {
 	struct bench b = { 0 };
 	struct tp_flow_table_conf conf = {
-		.name = "flows", .max_flows = 64, .clears_dscp = true, .lowest_ipv6_mtu = 1400
+		.max_flows = 64, .clears_dscp = true, .lowest_ipv6_mtu = 1400
 	};
 	struct tp_flow_spec spec;
 	struct tp_flow *flow;
@@ -349,35 +370,23 @@ static struct tp_flow_spec spec_data(bool is_in6, bool is_out6, uint32_t n)
 static struct tp_flow *find_permission(const struct bench *b, const struct tp_flow_spec *s)
 {
 	union tp_flow_key k = key_of(s);
-	const struct tp_flow_key4 *k4 = &k.v4;
-	const struct tp_flow_key6 *k6 = &k.v6;
 	struct tp_flow_send_key send = { .src_port_be = htons(s->in_src.port),
 		.dst_port_be = htons(s->in_dst.port),
 		.family = s->in_src.family,
 		.peer_family = s->in_peer.family };
-	const struct tp_flow_send_key *ks = &send;
-	struct tp_flow *flow = NULL;
-	uint32_t hits;
 
 	memcpy(send.src, s->in_src.ip, 16);
 	memcpy(send.dst, s->in_dst.ip, 16);
 	memcpy(send.peer, s->in_peer.ip, 16);
 	if (s->form == TP_FLOW_SEND)
-		hits = tp_flow_lookup_send_bulk(b->table, &ks, 1, &flow);
-	else if (s->in_src.family == TP_IPV6)
-		hits = tp_flow_lookup_data6_bulk(b->table, &k6, 1, &flow);
-	else
-		hits = tp_flow_lookup_data4_bulk(b->table, &k4, 1, &flow);
-	assert_int_equal(hits, flow != NULL);
-	return flow;
+		return look_up(b, &send, TP_FLOW_SENDS);
+	return look_up(b, &k, s->in_src.family == TP_IPV6 ? TP_FLOW_DATA6 : TP_FLOW_DATA4);
 }
 
 static struct bench bench_new_permissions(uint32_t max_permissions)
 {
 	struct bench b = { 0 };
-	struct tp_flow_table_conf conf = {
-		.name = "permissions", .max_flows = 8, .max_permissions = max_permissions
-	};
+	struct tp_flow_table_conf conf = { .max_flows = 8, .max_permissions = max_permissions };
 
 	assert_int_equal(tp_grace_new(2, &b.grace), 0);
 	conf.grace = b.grace;
@@ -479,7 +488,6 @@ static void test_a_flow_is_prepared(void **state)
 	assert_int_equal(flow->ip_sum, tp_csum_fold(tp_csum_add(0, hdr4, 20)));
 	assert_int_equal(flow->deadline_ns, 1077);
 	assert_null(flow->next_hop);
-	assert_null(flow->hairpin);
 	tp_flow_set_deadline(flow, 5);
 	assert_int_equal(flow->deadline_ns, 5);
 
@@ -502,10 +510,9 @@ static void test_a_flow_is_prepared(void **state)
 static void test_a_hairpin_flow_leads_to_the_other(void **state)
 {
 	struct bench b = bench_new(8);
-	struct tp_flow *up, *down, *found;
+	struct tp_flow *up, *down;
 	struct tp_flow_spec a, other;
-	const struct tp_flow_key4 *k4;
-	const struct tp_flow_key6 *k6;
+	union tp_flow_key key;
 	uint32_t is_v6;
 
 	(void)state;
@@ -520,51 +527,46 @@ static void test_a_hairpin_flow_leads_to_the_other(void **state)
 		down = add(&b, &other);
 		assert_int_equal(up->flags,
 				TP_FLOW_UP | TP_FLOW_HAIRPIN | (is_v6 ? TP_FLOW_OUT6 : 0));
-		k4 = &up->hairpin->v4;
-		k6 = &up->hairpin->v6;
-		if (is_v6)
-			assert_int_equal(tp_flow_lookup6_bulk(b.table, &k6, 1, &found), 1);
-		else
-			assert_int_equal(tp_flow_lookup4_bulk(b.table, &k4, 1, &found), 1);
-		assert_ptr_equal(found, down);
+		memset(&key, 0x55, sizeof(key));
+		tp_flow_hairpin_key(up, &key);
+		assert_ptr_equal(look_up(&b, &key, is_v6 ? TP_FLOW_CHANNEL6 : TP_FLOW_CHANNEL4),
+				down);
 	}
 	bench_free(&b);
 }
 
-/* Hits and misses in every mixture, a full burst of them. */
+/* Hits and misses in every mixture, both families too, a full burst of them. */
 static void test_a_burst_of_both(void **state)
 {
 	struct bench b = bench_new(256);
 	union tp_flow_key key[TP_BURST];
-	const struct tp_flow_key4 *k4[TP_BURST];
-	const struct tp_flow_key6 *k6[TP_BURST];
-	struct tp_flow *want[2][128], *got[TP_BURST];
+	struct tp_flow_query query[TP_BURST];
+	struct tp_flow *flows[2][128], *want[TP_BURST], *got[TP_BURST];
 	struct tp_flow_spec spec;
-	uint32_t i, n, is_v6, start, hits;
+	uint32_t i, n, of, is_v6, hits;
 
 	(void)state;
 	for (is_v6 = 0; is_v6 < 2; is_v6++) {
 		for (i = 0; i < 128; i++) {
 			spec = spec_up(is_v6, false, i);
-			want[is_v6][i] = i % 3 != 0 ? add(&b, &spec) : NULL;
+			flows[is_v6][i] = i % 3 != 0 ? add(&b, &spec) : NULL;
 		}
 	}
-	for (is_v6 = 0; is_v6 < 2; is_v6++) {
+	/* of: the first, the second, or both in turn */
+	for (of = 0; of < 3; of++) {
 		for (n = 0; n <= TP_BURST; n++) {
-			start = n; /* i + start runs over 0..127 */
 			for (i = 0, hits = 0; i < n; i++) {
-				spec = spec_up(is_v6, false, i + start);
+				is_v6 = of < 2 ? of : (i + n) % 2;
+				spec = spec_up(is_v6, false, i + n); /* runs over 0..127 */
 				key[i] = key_of(&spec);
-				k4[i] = &key[i].v4;
-				k6[i] = &key[i].v6;
-				hits += want[is_v6][i + start] != NULL;
+				query[i].key = &key[i];
+				query[i].kind = is_v6 ? TP_FLOW_CHANNEL6 : TP_FLOW_CHANNEL4;
+				want[i] = flows[is_v6][i + n];
+				hits += want[i] != NULL;
 			}
 			memset(got, 0x55, sizeof(got));
-			if (is_v6)
-				assert_int_equal(tp_flow_lookup6_bulk(b.table, k6, n, got), hits);
-			else
-				assert_int_equal(tp_flow_lookup4_bulk(b.table, k4, n, got), hits);
-			assert_memory_equal(got, &want[is_v6][start], n * sizeof(got[0]));
+			assert_int_equal(tp_flow_lookup_bulk(b.table, query, n, got), hits);
+			assert_memory_equal(got, want, n * sizeof(got[0]));
 		}
 	}
 	bench_free(&b);
@@ -672,19 +674,14 @@ static bool flow_is_of(const struct tp_flow *flow, const struct tp_flow_spec *sp
 static void read_burst(struct reader *r, const struct tp_flow_spec spec[],
 		const union tp_flow_key key[], bool is_v6)
 {
-	const struct tp_flow_key4 *k4[TP_BURST];
-	const struct tp_flow_key6 *k6[TP_BURST];
+	struct tp_flow_query query[TP_BURST];
 	struct tp_flow *flow[TP_BURST];
 	uint32_t i;
 
-	for (i = 0; i < TP_BURST; i++) {
-		k4[i] = &key[i].v4;
-		k6[i] = &key[i].v6;
-	}
-	if (is_v6)
-		r->hits += tp_flow_lookup6_bulk(r->b->table, k6, TP_BURST, flow);
-	else
-		r->hits += tp_flow_lookup4_bulk(r->b->table, k4, TP_BURST, flow);
+	for (i = 0; i < TP_BURST; i++)
+		query[i] = (struct tp_flow_query){ &key[i],
+			is_v6 ? TP_FLOW_CHANNEL6 : TP_FLOW_CHANNEL4 };
+	r->hits += tp_flow_lookup_bulk(r->b->table, query, TP_BURST, flow);
 	for (i = 0; i < TP_BURST; i++)
 		r->wrong += flow[i] != NULL && !flow_is_of(flow[i], &spec[i]);
 }
@@ -776,5 +773,5 @@ int main(void)
 		cmocka_unit_test(test_a_reader_finds_the_right_flow_or_none),
 	};
 
-	return cmocka_run_group_tests(tests, eal_start, eal_stop);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

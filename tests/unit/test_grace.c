@@ -17,8 +17,9 @@
 /* Objects carry their number; released ones are listed in order. */
 static uint32_t released[4096], n_released;
 
-static void note_release(void *obj)
+static void note_release(void *ctx, void *obj)
 {
+	assert_ptr_equal(ctx, released);
 	released[n_released++] = *(uint32_t *)obj;
 	free(obj);
 }
@@ -29,7 +30,7 @@ static void retire_number(struct tp_grace *g, uint32_t number)
 
 	assert_non_null(obj);
 	*obj = number;
-	tp_grace_retire(g, note_release, obj);
+	tp_grace_retire(g, note_release, released, obj);
 }
 
 static struct tp_grace *grace_new(uint32_t readers)
@@ -152,11 +153,11 @@ static void test_queue_grows_and_keeps_order(void **state)
 
 static struct tp_grace *chain_grace;
 
-static void retire_another(void *obj)
+static void retire_another(void *ctx, void *obj)
 {
 	uint32_t number = *(uint32_t *)obj;
 
-	note_release(obj);
+	note_release(ctx, obj);
 	retire_number(chain_grace, number + 1);
 }
 
@@ -171,7 +172,7 @@ static void test_release_may_retire(void **state)
 		obj = malloc(sizeof(*obj));
 		assert_non_null(obj);
 		*obj = i * 2;
-		tp_grace_retire(chain_grace, retire_another, obj);
+		tp_grace_retire(chain_grace, retire_another, released, obj);
 	}
 	assert_int_equal(tp_grace_reclaim(chain_grace), 0);
 	assert_int_equal(n_released, 128);
@@ -203,8 +204,9 @@ struct shared {
 };
 
 /* A value is poisoned before it is freed: a reader that sees poison, or ASan, tells. */
-static void poison(void *obj)
+static void poison(void *ctx, void *obj)
 {
+	(void)ctx;
 	*(uint32_t *)obj = UINT32_MAX;
 	free(obj);
 }
@@ -246,7 +248,7 @@ static void test_a_reader_never_sees_what_was_released(void **state)
 		obj = calloc(1, sizeof(*obj));
 		assert_non_null(obj);
 		old = atomic_exchange(&s.current, obj);
-		tp_grace_retire(s.g, poison, old);
+		tp_grace_retire(s.g, poison, NULL, old);
 		tp_grace_reclaim(s.g);
 	}
 	s.is_stopping = true;

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "flow/pages.h"
+
+#include <sys/mman.h>
+
+void *tp_pages_reserve(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, bytes, MADV_HUGEPAGE); /* refused where the kernel has none: as well */
+	return p;
+}
+
+void tp_pages_release(void *pages, size_t bytes)
+{
+	if (pages != NULL)
+		munmap(pages, bytes);
+}
