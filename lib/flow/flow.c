@@ -405,7 +405,10 @@ uint32_t tp_flow_lookup_bulk(const struct tp_flow_table *table, const struct tp_
 				    false))
 			found = find_on(table, &query[i], hash[i]);
 		flow[i] = found;
-		hits += found != NULL;
+		if (found == NULL)
+			continue;
+		__builtin_prefetch(atomic_load_explicit(&found->next_hop, memory_order_relaxed));
+		hits++;
 	}
 	return hits;
 }

@@ -198,7 +198,7 @@ struct tp_flow_query {
 
 /**
  * Reader: look up a burst of keys of any kind, n <= TP_BURST.  flow[i] is NULL on a miss; of what
- * is found both lines are on their way into the cache.
+ * is found both lines and the next hop are on their way into the cache.
  *
  * @return number of hits
  */

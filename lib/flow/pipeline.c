@@ -129,11 +129,6 @@ static uint32_t pass_classify(struct tp_pipe *pipe, const struct tp_frame frames
 	return n_items;
 }
 
-static inline void prefetch_next_hop(const struct tp_flow *flow)
-{
-	__builtin_prefetch(atomic_load_explicit(&flow->next_hop, memory_order_relaxed));
-}
-
 /* The key of the other allocation's flow, where the item has an idle one. */
 static inline void hairpin_query(
 		const struct tp_flow *flow, struct tp_parsed *parsed, struct tp_flow_query *query)
@@ -147,48 +142,6 @@ static inline void hairpin_query(
 		parsed->key.v4.dst_port_be = htons(parsed->peer_port);
 	query->key = &parsed->key;
 	query->kind = is_v6 ? TP_FLOW_CHANNEL6 : TP_FLOW_CHANNEL4;
-}
-
-/*
- * Relay to relay: the flow of the other allocation.  It goes down to a client, and a downward flow
- * is no hairpin: one look is enough.
- */
-static __attribute__((noinline)) void find_others(const struct tp_pipe *pipe, struct item items[],
-		const uint8_t hairpin[], uint32_t n, struct tp_flow *leave[])
-{
-	struct tp_flow_query query[TP_BURST];
-	struct tp_flow *found[TP_BURST];
-	uint32_t i = 0;
-
-	do /* n > 0 */
-		hairpin_query(leave[hairpin[i]], &items[hairpin[i]].parsed, &query[i]);
-	while (++i < n);
-	find_flows(pipe->flows, query, n, found);
-	for (i = 0; i < n; i++) {
-		leave[hairpin[i]] = found[i];
-		if (found[i] != NULL)
-			prefetch_next_hop(found[i]);
-	}
-}
-
-/* Second half of pass 2, flows to the flows by which frames leave: reads flow lines. */
-static void pass_leave(const struct tp_pipe *pipe, struct item items[], struct tp_flow *const in[],
-		uint32_t n, struct tp_flow *leave[])
-{
-	uint8_t hairpin[TP_BURST];
-	uint32_t i, n_hairpins = 0;
-
-	for (i = 0; i < n; i++) {
-		leave[i] = in[i];
-		if (in[i] == NULL)
-			continue;
-		if (in[i]->flags & TP_FLOW_HAIRPIN)
-			hairpin[n_hairpins++] = (uint8_t)i;
-		else
-			prefetch_next_hop(in[i]);
-	}
-	if (n_hairpins > 0)
-		find_others(pipe, items, hairpin, n_hairpins, leave);
 }
 
 /* clang-format off */
@@ -217,44 +170,68 @@ static __attribute__((noinline)) enum tp_verdict rewrite_indication(struct tp_pi
 			env->egress_ports, env->now_ns, env->ip_id);
 }
 
-INLINE enum tp_verdict rewrite_one(struct tp_pipe *pipe, struct tp_frame *frame,
-		const struct tp_parsed *parsed, const struct tp_flow *in, const struct tp_flow *out,
-		struct rewrite_env *env)
+/* To the end of out->forward, or away.  out_flow NULL: there is none to leave by. */
+INLINE void rewrite_one(struct tp_pipe *pipe, const struct item *item, const struct tp_flow *in,
+		const struct tp_flow *out_flow, struct rewrite_env *env, struct tp_pipe_out *out)
 {
-	uint32_t way = way_of(in, out);
-	enum tp_verdict v;
+	struct tp_frame *sent = &out->forward[out->n_forward];
+	enum tp_verdict v = TP_PUNT;
+	uint32_t way = 0;
 
-	env->ip_id++;
-	if (way & TP_FLOW_INDICATION)
-		v = rewrite_indication(pipe, frame, parsed, in, out, env);
-	else
-		v = rewrite(frame, parsed, in, out, env, way);
-	if (v == TP_FORWARD)
+	if (out_flow != NULL) {
+		way = way_of(in, out_flow);
+		env->ip_id++;
+		if (way & TP_FLOW_INDICATION) {
+			*sent = *item->frame;
+			v = rewrite_indication(pipe, sent, &item->parsed, in, out_flow, env);
+		} else {
+			v = rewrite(sent, item->frame, &item->parsed, in, out_flow, env, way);
+		}
+	}
+	if (v == TP_FORWARD) {
 		tp_stat_add(&pipe->stats.path[path_of_way[way]], 1);
-	return v;
+		out->n_forward++;
+	} else {
+		dispose(pipe, out, item->frame, v);
+	}
 }
 
-/* Pass 3, rewrite in place.  No flow, or none to leave by: the kernel path's business. */
-static void pass_rewrite(struct tp_pipe *pipe, const struct item items[], uint32_t n,
-		struct tp_flow *const in[], struct tp_flow *const leave[], uint64_t now_ns,
+/*
+ * Relay to relay: the packets leave by flows of other allocations, which go down to clients.  A
+ * downward flow is no hairpin: one more look is enough.
+ */
+static __attribute__((noinline)) void rewrite_hairpins(struct tp_pipe *pipe, struct item items[],
+		struct tp_flow *const in[], const uint8_t at[], uint32_t n, struct rewrite_env *env,
 		struct tp_pipe_out *out)
 {
+	struct tp_flow_query query[TP_BURST];
+	struct tp_flow *leave[TP_BURST];
+	uint32_t i = 0;
+
+	do /* n > 0 */
+		hairpin_query(in[at[i]], &items[at[i]].parsed, &query[i]);
+	while (++i < n);
+	find_flows(pipe->flows, query, n, leave);
+	for (i = 0; i < n; i++)
+		rewrite_one(pipe, &items[at[i]], in[at[i]], leave[i], env, out);
+}
+
+/* Pass 3, rewrite in place.  Without a flow: the kernel path's business. */
+static void pass_rewrite(struct tp_pipe *pipe, struct item items[], uint32_t n,
+		struct tp_flow *const in[], uint64_t now_ns, struct tp_pipe_out *out)
+{
 	struct rewrite_env env = { pipe->egress_ports, now_ns, pipe->ip_id };
-	uint32_t i;
+	uint8_t hairpin[TP_BURST];
+	uint32_t i, n_hairpins = 0;
 
 	for (i = 0; i < n; i++) {
-		/* Where it is to be: one copy less for what is forwarded. */
-		struct tp_frame *frame = &out->forward[out->n_forward];
-		enum tp_verdict v = TP_PUNT;
-
-		*frame = *items[i].frame;
-		if (in[i] != NULL && leave[i] != NULL)
-			v = rewrite_one(pipe, frame, &items[i].parsed, in[i], leave[i], &env);
-		if (v == TP_FORWARD)
-			out->n_forward++;
+		if (in[i] != NULL && (in[i]->flags & TP_FLOW_HAIRPIN))
+			hairpin[n_hairpins++] = (uint8_t)i;
 		else
-			dispose(pipe, out, items[i].frame, v);
+			rewrite_one(pipe, &items[i], in[i], in[i], &env, out);
 	}
+	if (n_hairpins > 0)
+		rewrite_hairpins(pipe, items, in, hairpin, n_hairpins, &env, out);
 	pipe->ip_id = env.ip_id;
 }
 
@@ -264,7 +241,7 @@ void tp_pipe_burst(struct tp_pipe *pipe, const struct tp_frame frames[], uint32_
 	struct item items[TP_BURST];
 	struct tp_flow_query query[TP_BURST];
 	struct tp_flow_send_key sends[TP_BURST];
-	struct tp_flow *in[TP_BURST], *leave[TP_BURST];
+	struct tp_flow *in[TP_BURST];
 	uint32_t n_items;
 
 	assert(n <= TP_BURST);
@@ -272,8 +249,7 @@ void tp_pipe_burst(struct tp_pipe *pipe, const struct tp_frame frames[], uint32_
 
 	n_items = pass_classify(pipe, frames, n, items, query, sends, out);
 	find_flows(pipe->flows, query, n_items, in);
-	pass_leave(pipe, items, in, n_items, leave);
-	pass_rewrite(pipe, items, n_items, in, leave, now_ns, out);
+	pass_rewrite(pipe, items, n_items, in, now_ns, out);
 
 	assert(out->n_forward + out->n_punt + out->n_dead == n);
 }

@@ -15,7 +15,7 @@ enum tp_verdict tp_rewrite(struct tp_frame *frame, const struct tp_parsed *p,
 {
 	const struct rewrite_env env = { egress_ports, now_ns, ip_id };
 
-	return rewrite(frame, p, in, out, &env, way_of(in, out));
+	return rewrite(frame, frame, p, in, out, &env, way_of(in, out));
 }
 
 /* ---- indications ---- */

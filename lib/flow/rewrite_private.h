@@ -232,10 +232,14 @@ struct rewrite_env {
 	uint16_t ip_id;
 };
 
-/* tp_rewrite() for one way; where both are up or both down, in and out are the same. */
-INLINE enum tp_verdict rewrite_way(struct tp_frame *frame, const struct tp_parsed *p,
-		const struct tp_flow *in, const struct tp_flow *out, const struct rewrite_env *env,
-		const bool is_in6, const bool is_out6, const bool is_in_up, const bool is_out_up)
+/*
+ * tp_rewrite() for one way; where both are up or both down, in and out are the same.  *sent is
+ * written at the end alone, and may be *frame.
+ */
+INLINE enum tp_verdict rewrite_way(struct tp_frame *sent, const struct tp_frame *frame,
+		const struct tp_parsed *p, const struct tp_flow *in, const struct tp_flow *out,
+		const struct rewrite_env *env, const bool is_in6, const bool is_out6,
+		const bool is_in_up, const bool is_out_up)
 {
 	const uint32_t in_ip_len = is_in6 ? TP_IPV6_LEN : TP_IPV4_LEN;
 	const uint32_t out_ip_len = is_out6 ? TP_IPV6_LEN : TP_IPV4_LEN;
@@ -292,10 +296,14 @@ INLINE enum tp_verdict rewrite_way(struct tp_frame *frame, const struct tp_parse
 		memcpy(ip + out_len - 4, out->hdr + out_len - 4, 2);
 		memcpy(ip + out_len - 2, &len_be, sizeof(len_be));
 	}
-	frame->data += start;
-	frame->len = (uint16_t)(ip_at - start + (int32_t)ip_len);
-	frame->headroom = (uint16_t)(frame->headroom + start);
-	frame->port = nh->port;
+	*sent = (struct tp_frame){
+		.data = frame->data + start,
+		.len = (uint16_t)(ip_at - start + (int32_t)ip_len),
+		.headroom = (uint16_t)(frame->headroom + start),
+		.tailroom = frame->tailroom,
+		.port = nh->port,
+		.cookie = frame->cookie,
+	};
 	return TP_FORWARD;
 }
 
@@ -310,7 +318,7 @@ INLINE uint32_t way_of(const struct tp_flow *in, const struct tp_flow *out)
 #define WAY(in6, out6, in_up, out_up)                                                              \
 	case ((in6) ? TP_FLOW_IN6 : 0) | ((out6) ? TP_FLOW_OUT6 : 0) |                             \
 			((in_up) ? TP_FLOW_UP : 0) | ((in_up) != (out_up) ? TP_FLOW_HAIRPIN : 0):  \
-		return rewrite_way(frame, p, in, out, env, in6, out6, in_up, out_up);
+		return rewrite_way(sent, frame, p, in, out, env, in6, out6, in_up, out_up);
 #define WAYS(in_up, out_up)                                                                        \
 	WAY(false, false, in_up, out_up)                                                           \
 	WAY(false, true, in_up, out_up)                                                            \
@@ -319,9 +327,9 @@ INLINE uint32_t way_of(const struct tp_flow *in, const struct tp_flow *out)
 /* clang-format on */
 
 /* Of a way without TP_FLOW_INDICATION. */
-INLINE enum tp_verdict rewrite(struct tp_frame *frame, const struct tp_parsed *p,
-		const struct tp_flow *in, const struct tp_flow *out, const struct rewrite_env *env,
-		uint32_t way)
+INLINE enum tp_verdict rewrite(struct tp_frame *sent, const struct tp_frame *frame,
+		const struct tp_parsed *p, const struct tp_flow *in, const struct tp_flow *out,
+		const struct rewrite_env *env, uint32_t way)
 {
 	switch (way) {
 		WAYS(true, true)
