@@ -346,8 +346,8 @@ static int open_kernel_path(struct tp_daemon *d, struct tp_why *why)
 static int open_flows(struct tp_daemon *d, struct tp_why *why)
 {
 	const struct tp_flow_table_conf fc = {
-		.max_flows = 2 * d->conf->max_channels, /* both of a channel in one family */
-		.max_permissions = d->conf->max_channels,
+		.max_channel_flows = 2 * d->conf->max_channels,
+		.max_permission_flows = 2 * d->conf->max_channels, /* as many permissions */
 		.grace = d->grace,
 		.clears_dscp = d->conf->dscp == TP_DSCP_CLEAR,
 		.lowest_ipv6_mtu = d->conf->lowest_ipv6_mtu,

@@ -197,21 +197,23 @@ static json_t *relayed_json(const struct tp_allocation_info *info, uint64_t now_
 	return list;
 }
 
-static json_t *channels_json(const struct tp_allocation *alloc, uint64_t now_ns)
+static json_t *channels_json(
+		const struct tp_turn *turn, const struct tp_allocation *alloc, uint64_t now_ns)
 {
-	const struct tp_turn_channel *ch = NULL;
+	const struct tp_channel *cursor = NULL;
+	struct tp_turn_channel ch;
 	json_t *list = json_array();
 	char text[8];
 
-	while ((ch = tp_allocation_next_channel(alloc, ch)) != NULL) {
+	while ((cursor = tp_allocation_next_channel(turn, alloc, cursor, &ch)) != NULL) {
 		json_t *o = json_object();
 
-		snprintf(text, sizeof(text), "0x%04x", ch->number);
+		snprintf(text, sizeof(text), "0x%04x", ch.number);
 		json_object_set_new(o, "number", json_string(text));
-		json_object_set_new(o, "peer", address(&ch->peer));
-		json_object_set_new(o, "expires_sec",
-				number(seconds_until(ch->up_deadline_ns, now_ns)));
-		json_object_set_new(o, "fast", json_boolean(tp_fast_is_carried(ch)));
+		json_object_set_new(o, "peer", address(&ch.peer));
+		json_object_set_new(
+				o, "expires_sec", number(seconds_until(ch.up_deadline_ns, now_ns)));
+		json_object_set_new(o, "fast", json_boolean(tp_fast_is_carried(&ch)));
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -233,7 +235,7 @@ static json_t *allocation_json(
 	json_object_set_new(o, "age_sec", number((now_ns - info.created_ns) / TP_NS_PER_SEC));
 	json_object_set_new(o, "relayed", relayed_json(&info, now_ns));
 	json_object_set_new(o, "permissions", number(info.n_permissions));
-	json_object_set_new(o, "channels", channels_json(alloc, now_ns));
+	json_object_set_new(o, "channels", channels_json(d->turn, alloc, now_ns));
 	return o;
 }
 

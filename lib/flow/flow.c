@@ -31,6 +31,13 @@ union key {
 	struct tp_flow_send_key send;
 };
 
+/* Kinds that share a limit. */
+enum pool {
+	CHANNELS,
+	PERMISSIONS,
+	POOLS
+};
+
 struct tp_flow_table {
 	struct tp_index index; /* to numbers of flows[] */
 	struct tp_flow *flows;
@@ -40,11 +47,11 @@ struct tp_flow_table {
 			      */
 	alignas(64) struct tp_grace *grace;
 	struct tp_flow *free; /* LIFO: the flow freed last is the one in cache */
-	uint32_t max[TP_FLOW_KINDS];
+	uint32_t max[POOLS];
 	uint32_t n_touched; /* flows[] from here on were never used: no page behind them */
 	uint32_t n_live;
-	uint32_t n_held[TP_FLOW_KINDS]; /* live, or waiting for readers */
-	uint16_t whole_max;             /* as in flows */
+	uint32_t n_held[POOLS]; /* live, or waiting for readers */
+	uint16_t whole_max;     /* as in flows */
 	uint8_t tclass_clear;
 };
 
@@ -67,6 +74,11 @@ static inline uint64_t key_hash(uint64_t seed, const void *key, enum tp_flow_kin
 	}
 }
 
+static enum pool pool_of(enum tp_flow_kind kind)
+{
+	return kind <= TP_FLOW_CHANNEL6 ? CHANNELS : PERMISSIONS;
+}
+
 static uint32_t number_of(const struct tp_flow_table *table, const struct tp_flow *flow)
 {
 	return (uint32_t)(flow - table->flows);
@@ -81,18 +93,13 @@ static const void *key_of(const struct tp_flow_table *table, const struct tp_flo
 
 static uint32_t table_flows(const struct tp_flow_table *table)
 {
-	uint32_t n = 0;
-
-	for (int i = 0; i < TP_FLOW_KINDS; i++)
-		n += table->max[i];
-	return n;
+	return table->max[CHANNELS] + table->max[PERMISSIONS];
 }
 
 static void set_sizes(struct tp_flow_table *table, const struct tp_flow_table_conf *conf)
 {
-	table->max[TP_FLOW_CHANNEL4] = table->max[TP_FLOW_CHANNEL6] = conf->max_flows;
-	table->max[TP_FLOW_DATA4] = table->max[TP_FLOW_DATA6] = conf->max_permissions;
-	table->max[TP_FLOW_SENDS] = conf->max_permissions;
+	table->max[CHANNELS] = conf->max_channel_flows;
+	table->max[PERMISSIONS] = conf->max_permission_flows;
 }
 
 static size_t flows_bytes(const struct tp_flow_table *table)
@@ -128,8 +135,8 @@ int tp_flow_table_new(const struct tp_flow_table_conf *conf, struct tp_flow_tabl
 {
 	struct tp_flow_table *table;
 
-	if (conf->max_flows == 0 || conf->max_flows > TP_FLOW_MAX ||
-			conf->max_permissions > TP_FLOW_MAX || conf->grace == NULL)
+	if (conf->max_channel_flows == 0 || conf->max_channel_flows > TP_FLOW_MAX ||
+			conf->max_permission_flows > TP_FLOW_MAX || conf->grace == NULL)
 		return -EINVAL;
 
 	table = aligned_alloc(alignof(struct tp_flow_table), sizeof(*table));
@@ -167,7 +174,7 @@ void tp_flow_table_free(struct tp_flow_table *table)
 	free(table);
 }
 
-/* There is one: each kind's n_held is below its maximum, and the array is for all. */
+/* There is one: each pool's n_held is below its maximum, and the array is for all. */
 static struct tp_flow *flow_get(struct tp_flow_table *table)
 {
 	struct tp_flow *flow = table->free;
@@ -416,6 +423,7 @@ uint32_t tp_flow_lookup_bulk(const struct tp_flow_table *table, const struct tp_
 int tp_flow_add(struct tp_flow_table *table, const struct tp_flow_spec *spec, struct tp_flow **out)
 {
 	const enum tp_flow_kind kind = spec_kind(spec);
+	const enum pool pool = pool_of(kind);
 	struct tp_flow *flow;
 	union key key;
 	const struct tp_flow_query query = { &key, kind };
@@ -425,15 +433,15 @@ int tp_flow_add(struct tp_flow_table *table, const struct tp_flow_spec *spec, st
 	spec_key_build(&key, spec);
 	if (tp_flow_lookup_bulk(table, &query, 1, &flow) != 0)
 		return -EEXIST;
-	if (table->n_held[kind] == table->max[kind])
+	if (table->n_held[pool] == table->max[pool])
 		tp_grace_reclaim(table->grace);
-	if (table->n_held[kind] == table->max[kind])
+	if (table->n_held[pool] == table->max[pool])
 		return -ENOSPC;
 
 	flow = flow_get(table);
 	flow_build(table, flow, spec, &key);
 	tp_index_add(&table->index, key_hash(table->seed, &key, kind), number_of(table, flow));
-	table->n_held[kind]++;
+	table->n_held[pool]++;
 	table->n_live++;
 	*out = flow;
 	return 0;
@@ -444,8 +452,10 @@ static void flow_release(void *ctx, void *obj)
 	struct tp_flow_table *table = ctx;
 	struct tp_flow *flow = obj;
 
-	assert(table->n_held[flow->kind] > 0);
-	table->n_held[flow->kind]--;
+	const enum pool pool = pool_of(flow->kind);
+
+	assert(table->n_held[pool] > 0);
+	table->n_held[pool]--;
 	flow_put(table, flow);
 }
 

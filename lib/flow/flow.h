@@ -29,14 +29,14 @@
 
 struct tp_flow_table;
 
-#define TP_FLOW_MAX (1u << 28) /* of each kind */
+#define TP_FLOW_MAX (1u << 29) /* of channels, of permissions */
 
 struct tp_flow_table_conf {
-	uint32_t max_flows;       /* of channels, per family; two for each; 1..TP_FLOW_MAX */
-	uint32_t max_permissions; /* with flows; 0..TP_FLOW_MAX */
-	struct tp_grace *grace;   /* borrowed; outlives the table */
-	bool clears_dscp;         /* of what is forwarded; ECN is kept */
-	uint16_t lowest_ipv6_mtu; /* see wire/mtu.h; 0: the next hop's MTU alone counts */
+	uint32_t max_channel_flows;    /* two for each channel; 1..TP_FLOW_MAX */
+	uint32_t max_permission_flows; /* two for each permission; 0..TP_FLOW_MAX */
+	struct tp_grace *grace;        /* borrowed; outlives the table */
+	bool clears_dscp;              /* of what is forwarded; ECN is kept */
+	uint16_t lowest_ipv6_mtu;      /* see wire/mtu.h; 0: the next hop's MTU alone counts */
 };
 
 /* What the client's side of a flow looks like. */
@@ -171,8 +171,8 @@ void tp_flow_table_free(struct tp_flow_table *table);
  *
  * @param[out] out  owned by the table until tp_flow_del()
  * @return 0, -EINVAL (families of a pair differ, channels or ports that the form has not, or a
- *         hairpin from peer to client), -EEXIST (the key is taken) or -ENOSPC: max_flows of the
- *         family, or max_permissions, are in the table or wait for readers
+ *         hairpin from peer to client), -EEXIST (the key is taken) or -ENOSPC: max_channel_flows,
+ * or max_permission_flows, are in the table or wait for readers
  */
 int tp_flow_add(struct tp_flow_table *table, const struct tp_flow_spec *spec, struct tp_flow **out);
 

@@ -182,7 +182,7 @@ static bool has_slow_channel(const struct tp_permission *perm)
 	const struct tp_channel *ch;
 
 	LIST_FOREACH (ch, &perm->channels, of_perm)
-		if (ch->pub.fast == NULL)
+		if (ch->fast == NULL)
 			return true;
 	return false;
 }
@@ -222,18 +222,46 @@ static void permission_changed(struct tp_turn *turn, struct tp_permission *perm)
 
 /* ---- channels ---- */
 
-/* Both deadlines follow from the leg's, the channel's and the permission's. */
+void tp_channel_show(const struct tp_turn *turn, const struct tp_channel *ch,
+		struct tp_turn_channel *out)
+{
+	const struct tp_addr *peer = &ch->peer_key.ip;
+	const struct tp_leg *leg = &ch->alloc->leg[tp_leg_at(peer->family)];
+	/* Both deadlines follow from the leg's, the channel's and the permission's. */
+	uint64_t up_ns = min_u64(leg->timer.due_ns, ch->timer.due_ns);
+
+	assert(leg->is_present);
+	*out = (struct tp_turn_channel){
+		.number = (uint16_t)ch->number_key.number,
+		.tuple = ch->alloc->tuple,
+		.relay_local = tp_leg_local(turn, leg),
+		.relay_external = tp_leg_external(turn, leg),
+		.relay = leg->relay,
+		.peer = *peer,
+		.up_deadline_ns = up_ns,
+		.down_deadline_ns = tp_permission_in_force(ch->perm)
+				? min_u64(up_ns, ch->perm->timer.due_ns)
+				: 0,
+		.fast = ch->fast,
+	};
+	out->peer_local = peer_local(turn, peer, &out->is_hairpin);
+}
+
+static void channel_tell(struct tp_turn *turn, struct tp_channel *ch,
+		void (*event)(void *ctx, struct tp_turn_channel *channel))
+{
+	struct tp_turn_channel pub;
+
+	tp_channel_show(turn, ch, &pub);
+	event(turn->ctx, &pub);
+	ch->fast = pub.fast;
+}
+
 static void channel_publish(struct tp_turn *turn, struct tp_channel *ch)
 {
-	const struct tp_leg *leg = &ch->alloc->leg[tp_leg_at(ch->pub.peer.family)];
-	bool in_force = tp_permission_in_force(ch->perm);
-
-	assert(leg->is_present && ch->timer.place != 0);
-	ch->pub.up_deadline_ns = min_u64(leg->timer.due_ns, ch->timer.due_ns);
-	ch->pub.down_deadline_ns =
-			in_force ? min_u64(ch->pub.up_deadline_ns, ch->perm->timer.due_ns) : 0;
-	turn->ops.channel_set(turn->ctx, &ch->pub);
-	if (ch->pub.fast == NULL)
+	assert(ch->timer.place != 0);
+	channel_tell(turn, ch, turn->ops.channel_set);
+	if (ch->fast == NULL)
 		permission_changed(turn, ch->perm);
 }
 
@@ -257,25 +285,6 @@ struct tp_channel *tp_channel_by_peer(
 	return ch;
 }
 
-static void channel_fill(struct tp_turn *turn, struct tp_channel *ch, uint16_t number,
-		const struct tp_addr *peer)
-{
-	const struct tp_leg *leg = &ch->alloc->leg[tp_leg_at(peer->family)];
-
-	ch->timer.kind = TP_TIMER_CHANNEL;
-	ch->number_key = (struct tp_channel_number_key){ ch->alloc->id, number };
-	ch->peer_key = (struct tp_permission_key){ ch->alloc->id, *peer, 0 };
-	ch->pub = (struct tp_turn_channel){
-		.number = number,
-		.tuple = ch->alloc->tuple,
-		.relay_local = tp_leg_local(turn, leg),
-		.relay_external = tp_leg_external(turn, leg),
-		.relay = leg->relay,
-		.peer = *peer,
-	};
-	ch->pub.peer_local = peer_local(turn, peer, &ch->pub.is_hairpin);
-}
-
 struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *alloc,
 		uint16_t number, const struct tp_addr *peer, struct tp_permission *perm)
 {
@@ -289,7 +298,9 @@ struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *al
 	if (tp_timers_reserve(&turn->timers, 1) < 0)
 		goto err_channel;
 	ch->alloc = alloc;
-	channel_fill(turn, ch, number, peer);
+	ch->timer.kind = TP_TIMER_CHANNEL;
+	ch->number_key = (struct tp_channel_number_key){ alloc->id, number };
+	ch->peer_key = (struct tp_permission_key){ alloc->id, *peer, 0 };
 	HASH_ADD(by_number, turn->by_number, number_key, sizeof(ch->number_key), ch);
 	if (ch->by_number.tbl == NULL)
 		goto err_timer;
@@ -411,9 +422,9 @@ static void permission_drop(struct tp_turn *turn, struct tp_permission *perm)
 static void channel_end(struct tp_turn *turn, struct tp_channel *ch)
 {
 	struct tp_permission *perm = ch->perm;
-	bool was_slow = ch->pub.fast == NULL;
+	bool was_slow = ch->fast == NULL;
 
-	turn->ops.channel_cleared(turn->ctx, &ch->pub);
+	channel_tell(turn, ch, turn->ops.channel_cleared);
 	tp_timer_cancel(&turn->timers, &ch->timer);
 	tp_timers_unreserve(&turn->timers, 1);
 	HASH_DELETE(by_number, turn->by_number, ch);
@@ -442,7 +453,7 @@ void tp_leg_set_deadline(struct tp_turn *turn, struct tp_allocation *alloc, stru
 		if (tp_leg_at(perm->key.ip.family) == leg->at)
 			permission_changed(turn, perm);
 	LIST_FOREACH (ch, &alloc->channels, of_alloc)
-		if (tp_leg_at(ch->pub.peer.family) == leg->at)
+		if (tp_leg_at(ch->peer_key.ip.family) == leg->at)
 			channel_publish(turn, ch);
 }
 
@@ -453,7 +464,7 @@ static void leg_forget_peers(struct tp_turn *turn, struct tp_allocation *alloc, 
 
 	for (ch = LIST_FIRST(&alloc->channels); ch != NULL; ch = next_ch) {
 		next_ch = LIST_NEXT(ch, of_alloc);
-		if (tp_leg_at(ch->pub.peer.family) == at)
+		if (tp_leg_at(ch->peer_key.ip.family) == at)
 			channel_end(turn, ch);
 	}
 	for (perm = LIST_FIRST(&alloc->permissions); perm != NULL; perm = next_perm) {

@@ -75,12 +75,12 @@ struct tp_permission {
 };
 
 struct tp_channel {
-	struct tp_turn_channel pub;
 	struct tp_channel_number_key number_key;
 	struct tp_permission_key peer_key; /* with the port */
-	struct tp_timer timer;
+	struct tp_timer timer;             /* set but for the moment of its end */
 	struct tp_allocation *alloc;
 	struct tp_permission *perm;
+	void *fast; /* the event handler's */
 	LIST_ENTRY(tp_channel) of_alloc;
 	LIST_ENTRY(tp_channel) of_perm;
 	UT_hash_handle by_number, by_peer;
@@ -208,6 +208,10 @@ struct tp_permission *tp_permission_set(struct tp_turn *turn, struct tp_allocati
 
 /** An indication was relayed by it: tell the fast path. */
 void tp_permission_use(struct tp_turn *turn, struct tp_permission *perm);
+
+/** As the fast path sees it; its allocation has the leg. */
+void tp_channel_show(const struct tp_turn *turn, const struct tp_channel *ch,
+		struct tp_turn_channel *out);
 
 struct tp_channel *tp_channel_by_number(
 		struct tp_turn *turn, const struct tp_allocation *alloc, uint16_t number);

@@ -86,7 +86,8 @@ enum tp_slow_verdict tp_relay_from_peer(struct tp_turn *turn, struct tp_allocati
 		return TP_SLOW_DROP_TTL;
 	ch = tp_channel_by_peer(turn, alloc, peer);
 	if (ch != NULL)
-		return sent(send_channel_data(turn, alloc, ch->pub.number, packet, &meta));
+		return sent(send_channel_data(
+				turn, alloc, (uint16_t)ch->number_key.number, packet, &meta));
 	rc = send_data(turn, alloc, peer, packet, &meta);
 	if (rc == 0)
 		tp_permission_use(turn, perm);
@@ -162,7 +163,8 @@ enum tp_slow_verdict tp_relay_channel_data(struct tp_turn *turn, const struct tp
 		return TP_SLOW_DROP_NO_CHANNEL;
 	data.data = cd.data;
 	data.len = cd.len;
-	return to_peer(turn, &alloc->leg[tp_leg_at(ch->pub.peer.family)], &ch->pub.peer, &data);
+	return to_peer(turn, &alloc->leg[tp_leg_at(ch->peer_key.ip.family)], &ch->peer_key.ip,
+			&data);
 }
 
 /* The packet had DF because the client asked for it, and is larger than our way out. */

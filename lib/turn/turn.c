@@ -222,12 +222,14 @@ const struct tp_allocation *tp_turn_next_allocation(const struct tp_turn *turn, 
 	return NULL;
 }
 
-const struct tp_turn_channel *tp_allocation_next_channel(
-		const struct tp_allocation *alloc, const struct tp_turn_channel *after)
+const struct tp_channel *tp_allocation_next_channel(const struct tp_turn *turn,
+		const struct tp_allocation *alloc, const struct tp_channel *after,
+		struct tp_turn_channel *out)
 {
-	/* pub is the first member of tp_channel. */
-	const struct tp_channel *ch = (const struct tp_channel *)(const void *)after;
+	const struct tp_channel *ch =
+			after == NULL ? LIST_FIRST(&alloc->channels) : LIST_NEXT(after, of_alloc);
 
-	ch = ch == NULL ? LIST_FIRST(&alloc->channels) : LIST_NEXT(ch, of_alloc);
-	return ch == NULL ? NULL : &ch->pub;
+	if (ch != NULL)
+		tp_channel_show(turn, ch, out);
+	return ch;
 }

@@ -104,8 +104,12 @@ struct tp_turn_packet {
 };
 
 struct tp_allocation;
+struct tp_channel;
 
-/* A channel as the fast path needs to know it. */
+/*
+ * A channel as the fast path needs to know it: a snapshot for one call, of which the core keeps
+ * only `fast`.
+ */
 struct tp_turn_channel {
 	uint16_t number;
 	struct tp_tuple tuple;
@@ -280,8 +284,14 @@ void tp_allocation_info(const struct tp_turn *turn, const struct tp_allocation *
  */
 const struct tp_allocation *tp_turn_next_allocation(const struct tp_turn *turn, uint64_t *cursor);
 
-/** Walk an allocation's channels: call with NULL first.  Order is unspecified. */
-const struct tp_turn_channel *tp_allocation_next_channel(
-		const struct tp_allocation *alloc, const struct tp_turn_channel *after);
+/**
+ * Walk an allocation's channels, in no particular order: call with NULL first, then with what was
+ * returned.
+ *
+ * @return NULL at the end; else the channel, borrowed until the next call into turn, and *out
+ */
+const struct tp_channel *tp_allocation_next_channel(const struct tp_turn *turn,
+		const struct tp_allocation *alloc, const struct tp_channel *after,
+		struct tp_turn_channel *out);
 
 #endif

@@ -549,8 +549,8 @@ static void run(const struct world *w, const struct held held[], uint32_t n)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	struct tp_flow_table_conf conf = {
-		.max_flows = 64,
-		.max_permissions = 64,
+		.max_channel_flows = 128,
+		.max_permission_flows = 192,
 	};
 
 	(void)argc;

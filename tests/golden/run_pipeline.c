@@ -243,8 +243,8 @@ static void run(struct tp_pipe *pipe, struct batch *b)
 int main(int argc, char **argv)
 {
 	struct tp_flow_table_conf conf = {
-		.max_flows = MAX_FLOWS,
-		.max_permissions = MAX_FLOWS,
+		.max_channel_flows = 2 * MAX_FLOWS,
+		.max_permission_flows = 3 * MAX_FLOWS,
 	};
 	static struct tp_pipe pipe;
 	static struct batch batch;

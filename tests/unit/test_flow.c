@@ -28,10 +28,10 @@ struct bench {
 	struct tp_flow_table *table;
 };
 
-static struct bench bench_new(uint32_t max_flows)
+static struct bench bench_new(uint32_t max_channel_flows)
 {
 	struct bench b = { 0 };
-	struct tp_flow_table_conf conf = { .max_flows = max_flows };
+	struct tp_flow_table_conf conf = { .max_channel_flows = max_channel_flows };
 
 	assert_int_equal(tp_grace_new(2, &b.grace), 0);
 	conf.grace = b.grace;
@@ -128,17 +128,17 @@ static void test_conf_is_checked(void **state)
 {
 	struct tp_flow_table *table = (struct tp_flow_table *)state;
 	struct tp_grace *grace;
-	struct tp_flow_table_conf conf = { .max_flows = 64 };
+	struct tp_flow_table_conf conf = { .max_channel_flows = 64 };
 
 	assert_int_equal(tp_flow_table_new(&conf, &table), -EINVAL);
 	assert_int_equal(tp_grace_new(1, &grace), 0);
 	conf.grace = grace;
-	conf.max_flows = 0;
+	conf.max_channel_flows = 0;
 	assert_int_equal(tp_flow_table_new(&conf, &table), -EINVAL);
-	conf.max_flows = UINT32_MAX;
+	conf.max_channel_flows = UINT32_MAX;
 	assert_int_equal(tp_flow_table_new(&conf, &table), -EINVAL);
-	conf.max_flows = 64;
-	conf.max_permissions = UINT32_MAX;
+	conf.max_channel_flows = 64;
+	conf.max_permission_flows = UINT32_MAX;
 	assert_int_equal(tp_flow_table_new(&conf, &table), -EINVAL);
 	assert_ptr_equal(table, state);
 	tp_flow_table_free(NULL);
@@ -159,7 +159,8 @@ static rlim_t address_space(void)
 static void test_too_many_flows_for_memory(void **state)
 {
 	struct tp_flow_table *table = (struct tp_flow_table *)state;
-	struct tp_flow_table_conf conf = { .max_flows = 1u << 26, .max_permissions = 1 };
+	struct tp_flow_table_conf conf = { .max_channel_flows = 1u << 27,
+		.max_permission_flows = 1 };
 	struct rlimit old, tight;
 
 	assert_int_equal(tp_grace_new(1, &conf.grace), 0);
@@ -173,7 +174,7 @@ static void test_too_many_flows_for_memory(void **state)
 		assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
 		assert_ptr_equal(table, state);
 	}
-	conf.max_flows = 64; /* and nothing of it is left behind */
+	conf.max_channel_flows = 64; /* and nothing of it is left behind */
 	assert_int_equal(tp_flow_table_new(&conf, &table), 0);
 	tp_flow_table_free(table);
 	tp_grace_free(conf.grace);
@@ -184,7 +185,7 @@ static void test_header_rules_of_the_table(void **state)
 {
 	struct bench b = { 0 };
 	struct tp_flow_table_conf conf = {
-		.max_flows = 64, .clears_dscp = true, .lowest_ipv6_mtu = 1400
+		.max_channel_flows = 64, .clears_dscp = true, .lowest_ipv6_mtu = 1400
 	};
 	struct tp_flow_spec spec;
 	struct tp_flow *flow;
@@ -383,10 +384,11 @@ static struct tp_flow *find_permission(const struct bench *b, const struct tp_fl
 	return look_up(b, &k, s->in_src.family == TP_IPV6 ? TP_FLOW_DATA6 : TP_FLOW_DATA4);
 }
 
-static struct bench bench_new_permissions(uint32_t max_permissions)
+static struct bench bench_new_permissions(uint32_t max_permission_flows)
 {
 	struct bench b = { 0 };
-	struct tp_flow_table_conf conf = { .max_flows = 8, .max_permissions = max_permissions };
+	struct tp_flow_table_conf conf = { .max_channel_flows = 8,
+		.max_permission_flows = max_permission_flows };
 
 	assert_int_equal(tp_grace_new(2, &b.grace), 0);
 	conf.grace = b.grace;
@@ -437,7 +439,7 @@ static void test_permissions_are_found_among_themselves(void **state)
 
 static void test_permissions_have_a_limit_of_their_own(void **state)
 {
-	struct bench b = bench_new_permissions(8), none = bench_new(8);
+	struct bench b = bench_new_permissions(12), none = bench_new(8);
 	struct tp_flow_spec spec = spec_send(false, true, 0);
 	struct tp_flow *flow[8], *more;
 	uint32_t i;
@@ -447,20 +449,22 @@ static void test_permissions_have_a_limit_of_their_own(void **state)
 		spec = spec_send(i & 1, (i & 2) != 0, i);
 		flow[i] = add(&b, &spec);
 	}
+	for (i = 0; i < 4; i++) {
+		spec = spec_data(i & 2, i & 1, i);
+		add(&b, &spec);
+	}
 	spec = spec_send(false, false, 8);
 	assert_int_equal(tp_flow_add(b.table, &spec, &more), -ENOSPC);
+	spec = spec_data(true, false, 8);
+	assert_int_equal(tp_flow_add(b.table, &spec, &more), -ENOSPC);
 	for (i = 0; i < 8; i++) {
-		spec = spec_data(false, i & 1, i);
-		add(&b, &spec);
-		spec = spec_data(true, i & 1, i);
-		add(&b, &spec);
-		spec = spec_up(false, i & 1, i);
+		spec = spec_up(i & 2, i & 1, i);
 		add(&b, &spec);
 	}
 	tp_flow_del(b.table, flow[3]);
 	spec = spec_send(false, false, 8);
 	add(&b, &spec);
-	assert_int_equal(tp_flow_count(b.table), 4 * 8);
+	assert_int_equal(tp_flow_count(b.table), 12 + 8);
 	assert_int_equal(tp_flow_add(none.table, &spec, &more), -ENOSPC);
 	spec = spec_data(true, true, 1);
 	assert_int_equal(tp_flow_add(none.table, &spec, &more), -ENOSPC);
@@ -592,7 +596,8 @@ static void expect_full(struct bench *b, bool is_v6)
 	assert_null(flow);
 }
 
-/* Capacity is exact, per family, and comes back whole after a grace period, again and again. */
+/* Capacity is exact, for both families together, and comes back whole after a grace period, again
+ * and again. */
 static void test_the_table_fills_empties_and_fills(void **state)
 {
 	static const uint32_t sizes[] = { 8, 9, 100, 1000, 4096 };
@@ -604,13 +609,13 @@ static void test_the_table_fills_empties_and_fills(void **state)
 	(void)state;
 	for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
 		n = sizes[s];
-		b = bench_new(n);
+		b = bench_new(2 * n);
 		tp_grace_reader_register(b.grace, 0);
 		tp_grace_online(b.grace, 0);
 		for (round = 0; round < 4; round++) {
 			fill(&b, flows[0], n, round * 5000, false);
-			expect_full(&b, false);
 			fill(&b, flows[1], n, round * 5000, true);
+			expect_full(&b, false);
 			expect_full(&b, true);
 			assert_int_equal(tp_flow_count(b.table), 2 * n);
 			for (i = 0; i < n; i++) {
@@ -714,7 +719,7 @@ static void *read_along(void *arg)
 static void test_a_reader_finds_the_right_flow_or_none(void **state)
 {
 	static struct tp_flow *flows[2][CHURN_FLOWS];
-	struct bench b = bench_new(CHURN_FLOWS);
+	struct bench b = bench_new(2 * CHURN_FLOWS);
 	struct reader r = { .b = &b };
 	struct tp_flow_spec spec;
 	uint32_t round, i, is_v6, seed = 1, n_live = 0;

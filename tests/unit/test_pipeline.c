@@ -36,7 +36,7 @@ struct rig {
 
 static void rig_init(struct rig *r)
 {
-	struct tp_flow_table_conf conf = { .max_flows = 1024, .max_permissions = 1024 };
+	struct tp_flow_table_conf conf = { .max_channel_flows = 2048, .max_permission_flows = 3072 };
 
 	memset(r, 0, sizeof(*r));
 	assert_int_equal(tp_grace_new(1, &r->grace), 0);
@@ -543,7 +543,7 @@ static void test_a_peer_may_send_from_port_0(void **state)
 static void test_a_table_without_permissions(void **state)
 {
 	static struct rig r;
-	struct tp_flow_table_conf conf = { .max_flows = 8 };
+	struct tp_flow_table_conf conf = { .max_channel_flows = 8 };
 	static const uint8_t data[3] = { 0 };
 	struct packet send = packet_for(TP_PATH_SEND_44, 0, data);
 	struct packet plain = packet_for(TP_PATH_DATA_66, 0, data);

@@ -790,7 +790,7 @@ static void test_random_damage(void **state)
 
 static int set_up(void **state)
 {
-	struct tp_flow_table_conf table_conf = { .max_flows = 16 };
+	struct tp_flow_table_conf table_conf = { .max_channel_flows = 32 };
 	uint32_t i;
 
 	(void)state;

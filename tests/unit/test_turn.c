@@ -96,7 +96,8 @@ static void an_allocation_can_be_looked_at(void **state)
 {
 	struct rig *r = *state;
 	const struct rig_client c = rig_alice(r, CLIENT, 1);
-	const struct tp_turn_channel *ch = NULL;
+	const struct tp_channel *cursor_ch = NULL;
+	struct tp_turn_channel ch;
 	struct tp_allocation_info info;
 	const struct tp_allocation *alloc;
 	uint64_t cursor = 0;
@@ -124,8 +125,8 @@ static void an_allocation_can_be_looked_at(void **state)
 	assert_true(info.leg[1].deadline_ns == r->now.mono_ns + 600 * TP_NS_PER_SEC);
 	assert_int_equal(info.n_permissions, 1);
 	assert_int_equal(info.n_channels, 2);
-	while ((ch = tp_allocation_next_channel(alloc, ch)) != NULL)
-		numbers += ch->number;
+	while ((cursor_ch = tp_allocation_next_channel(r->turn, alloc, cursor_ch, &ch)) != NULL)
+		numbers += ch.number;
 	assert_int_equal(numbers, 0x4000 + 0x4001);
 	assert_null(tp_turn_next_allocation(r->turn, &cursor));
 }

@@ -123,7 +123,8 @@ static inline void model_check_channel(const struct model *m, const struct model
 static inline void model_check_allocation(
 		struct model *m, const struct tp_allocation *alloc, struct tp_turn_counts *sum)
 {
-	const struct tp_turn_channel *ch = NULL;
+	const struct tp_channel *cursor = NULL;
+	struct tp_turn_channel ch;
 	const struct model_client *mc = NULL;
 	uint32_t n_permissions = 0, n_channels = 0;
 	struct tp_allocation_info info;
@@ -147,8 +148,8 @@ static inline void model_check_allocation(
 	}
 	for (unsigned ip = 0; ip < MODEL_IPS; ip++)
 		n_permissions += model_has_permission(m, mc, ip);
-	while ((ch = tp_allocation_next_channel(alloc, ch)) != NULL) {
-		model_check_channel(m, mc, ch);
+	while ((cursor = tp_allocation_next_channel(m->r->turn, alloc, cursor, &ch)) != NULL) {
+		model_check_channel(m, mc, &ch);
 		n_channels++;
 	}
 	for (unsigned i = 0; i < MODEL_NUMBERS; i++)
