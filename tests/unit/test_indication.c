@@ -897,7 +897,8 @@ static void test_transaction_ids_are_all_different(void **state)
 
 static int set_up(void **state)
 {
-	struct tp_flow_table_conf table_conf = { .max_channel_flows = 32, .max_permission_flows = 48 };
+	struct tp_flow_table_conf table_conf = { .max_channel_flows = 32,
+		.max_permission_flows = 48 };
 	uint32_t i;
 
 	(void)state;

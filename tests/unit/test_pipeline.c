@@ -36,7 +36,8 @@ struct rig {
 
 static void rig_init(struct rig *r)
 {
-	struct tp_flow_table_conf conf = { .max_channel_flows = 2048, .max_permission_flows = 3072 };
+	struct tp_flow_table_conf conf = { .max_channel_flows = 2048,
+		.max_permission_flows = 3072 };
 
 	memset(r, 0, sizeof(*r));
 	assert_int_equal(tp_grace_new(1, &r->grace), 0);
