@@ -6,6 +6,7 @@
 #   app/packages.sh build          what compiling needs
 #   app/packages.sh build run      ... and what the quickstart's private network and client need
 #   app/packages.sh build run test ... and what the tests need
+#   app/packages.sh build run bench    for the benchmarks, which also draw
 #
 # Installs what is missing; asks apt for nothing when all is there.  coturn is not in the list:
 # installing it would start a TURN service on this host; see fetch_coturn.sh.
@@ -20,6 +21,8 @@ declare -A packages=(
 		libevent-extra-2.1-7 procps python3"
 	[test]="clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev pyflakes3 python3-pytest
 		python3-scapy shellcheck"
+	[bench]="gnuplot-nox libevent-openssl-2.1-7 libevent-pthreads-2.1-7 libhiredis0.14 libmariadb3 libpq5
+		libsqlite3-0"
 )
 
 missing=()

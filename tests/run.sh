@@ -4,7 +4,7 @@
 # run.sh - build and run every test; as root, on Debian 12.
 #
 #   tests/run.sh               everything; the last line counts every test case
-#   tests/run.sh --only PART   one of: unit bpf e2e lint san
+#   tests/run.sh --only PART   one of: unit bpf bench e2e lint san
 #
 # Installs the packages it needs.  Builds below build-*/; logs are in build-results/.
 set -euo pipefail
@@ -13,12 +13,12 @@ set -euo pipefail
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 cd "$(dirname "$0")/.."
 
-parts="lint unit bpf san e2e"
+parts="lint unit bpf bench san e2e"
 case "${1:-}" in
 "") ;;
 --only)
-	parts=${2:?usage: tests/run.sh [--only unit|bpf|e2e|lint|san]}
-	[[ " lint unit bpf san e2e " == *" $parts "* ]] || { echo "no such part: $parts" >&2; exit 2; }
+	parts=${2:?usage: tests/run.sh [--only unit|bpf|bench|e2e|lint|san]}
+	[[ " lint unit bpf bench san e2e " == *" $parts "* ]] || { echo "no such part: $parts" >&2; exit 2; }
 	;;
 *)
 	sed -n '3,9s/^# \{0,1\}//p' "$0"
@@ -91,39 +91,48 @@ meson_suite() {
 		meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$name" "${@/#/--suite=}"
 }
 
+# pytests NAME TEST...: cases written in Python.
+pytests() {
+	local name=$1
+	shift
+	suite "$name" "$results/$name.xml" python3 -m pytest -q -p no:cacheprovider --durations=10 \
+		--junit-xml="$results/$name.xml" -o junit_family=xunit1 "$@"
+}
+
 # end_to_end NAME DIR TEST...: with the daemon of one build.
 end_to_end() {
 	local name=$1 dir=$2
 	shift 2
-	suite "$name" "$results/$name.xml" env TURNPIKE_BUILD="$PWD/$dir" \
-		python3 -m pytest -q -p no:cacheprovider --durations=10 \
-		--junit-xml="$results/$name.xml" -o junit_family=xunit1 "$@"
+	TURNPIKE_BUILD=$PWD/$dir pytests "$name" "$@"
 }
 
 sources() { find "$@" -name '*.[ch]' -print0; }
 
-lint_format() { sources lib app bpf tests | xargs -0 clang-format --dry-run -Werror; }
+lint_format() { sources lib app bpf bench tests | xargs -0 clang-format --dry-run -Werror; }
 
 # The headers are force-fed because cppcheck does not look into system directories, and
-# their macros are loops and declarations.
+# their macros are loops and declarations.  BPF programs are clang's: their sections are macros too.
 lint_cppcheck() {
-	cppcheck -q -j "$(nproc)" --std=c11 --error-exitcode=1 --inline-suppr -I lib -I . \
-		--enable=warning,performance,portability --suppress=missingIncludeSystem \
-		--include="/usr/include/$(gcc -print-multiarch)/sys/queue.h" \
-		--include=/usr/include/jansson.h --include=/usr/include/uthash.h -D_GNU_SOURCE lib app
+	find lib app bench -name '*.c' ! -name '*.bpf.c' -print0 |
+		xargs -0 cppcheck -q -j "$(nproc)" --std=c11 --error-exitcode=1 --inline-suppr \
+			-I lib -I . --enable=warning,performance,portability \
+			--suppress=missingIncludeSystem \
+			--include="/usr/include/$(gcc -print-multiarch)/sys/queue.h" \
+			--include=/usr/include/bpf/libbpf_common.h --include=/usr/include/jansson.h \
+			--include=/usr/include/uthash.h -D_GNU_SOURCE
 }
 
 lint_tidy() {
 	python3 -c 'import json, re, sys
 for entry in json.load(open("build-clang/compile_commands.json")):
-	if re.search(r"(^|/)(app|lib)/[^ ]*\.c$", entry["file"]):
+	if re.search(r"(^|/)(app|bench|lib)/[^ ]*\.c$", entry["file"]):
 		sys.stdout.write(entry["file"].removeprefix("../") + "\0")' |
 		sort -zu | xargs -0 -P "$(nproc)" -n 1 clang-tidy --quiet -p build-clang
 }
 
-lint_shell() { find app tests .ci -name '*.sh' -print0 | xargs -0 shellcheck .ci/run; }
+lint_shell() { find app bench tests .ci -name '*.sh' -print0 | xargs -0 shellcheck .ci/run; }
 
-lint_python() { find app tests -name '*.py' -print0 | xargs -0 pyflakes3; }
+lint_python() { find app bench tests -name '*.py' -print0 | xargs -0 pyflakes3; }
 
 check packages app/packages.sh build run test
 
@@ -151,6 +160,13 @@ fi
 
 if has bpf && $have_gcc; then
 	meson_suite bpf build-gcc bpf
+fi
+
+if has bench; then
+	check packages-bench app/packages.sh bench || true
+	pytests bench tests/bench
+	# Every program of the part runs and its rows are complete; the figures are nobody's business.
+	check bench-pipeline bench/run.sh --only pipeline --quick --out "$results/bench" || true
 fi
 
 if has san && check build-san build build-san clang \

@@ -3,7 +3,8 @@
 #
 # layers - includes flow one way: base <- wire <- turn <- flow <- io <- app.
 #
-# Headers of bpf/ are for bpf/, lib/io and app/.  lib/wire and lib/turn know nothing of DPDK.
+# bench/ is above them all and may include any.  Headers of bpf/ are for bpf/, lib/io, app/ and
+# bench/.  lib/wire and lib/turn know nothing of DPDK.
 # Prints every edge that goes up, and fails if there is one.
 #
 # usage: layers.sh [source directory]
@@ -15,7 +16,7 @@ cd "${1:-$(dirname "$0")/../..}"
 layer() {
 	case "$1" in
 	lib/*/*) layer "${1#lib/}" ;;
-	base/* | wire/* | turn/* | flow/* | io/* | app/* | bpf/*) echo "${1%%/*}" ;;
+	base/* | wire/* | turn/* | flow/* | io/* | app/* | bpf/* | bench/*) echo "${1%%/*}" ;;
 	esac
 }
 
@@ -27,6 +28,7 @@ rank() {
 	flow) echo 3 ;;
 	io) echo 4 ;;
 	app) echo 5 ;;
+	bench) echo 6 ;;
 	esac
 }
 
@@ -51,7 +53,7 @@ is_allowed() {
 		return 0
 	fi
 	if [[ $to == bpf ]]; then
-		[[ $1 == io || $1 == app ]]
+		[[ $1 == io || $1 == app || $1 == bench ]]
 		return
 	fi
 	[[ $1 != bpf ]] && (($(rank "$to") < $(rank "$1")))
@@ -68,7 +70,7 @@ while IFS=: read -r file line text; do
 		echo "$file:$line: $name is not below this layer"
 		bad=$((bad + 1))
 	fi
-done < <(grep -rnE --include='*.[ch]' "$include" lib app bpf)
+done < <(grep -rnE --include='*.[ch]' "$include" lib app bpf bench)
 
 # No include at all means that the check looked in the wrong place.
 if ((n == 0)); then
