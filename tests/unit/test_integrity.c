@@ -12,6 +12,9 @@
 
 #include <cmocka.h>
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
 static struct tp_bytes bytes(const char *text)
@@ -60,6 +63,30 @@ static void hmac_vectors(void **state)
 		assert_hex(cases[i].what, sha1, sizeof(sha1), cases[i].sha1);
 		tp_hmac_sha256(cases[i].key, strlen(cases[i].key), &part, 1, sha256);
 		assert_hex(cases[i].what, sha256, sizeof(sha256), cases[i].sha256);
+	}
+}
+
+/* A context keeps the key it was set to last: the same again, another, one that begins alike. */
+static void keys_in_any_order(void **state)
+{
+	static const uint8_t order[] = { 0, 0, 1, 1, 2, 0, 3, 3, 1, 2, 2, 3, 0 };
+	static const char key[] =
+			"Jefe Jefe Jefe Jefe Jefe Jefe Jefe Jefe Jefe Jefe Jefe Jefe Jefe";
+	static const size_t len[] = { 4, 5, 64, 65 };
+	uint8_t got[TP_SHA1_LEN], want[TP_SHA1_LEN], got256[TP_SHA256_LEN], want256[TP_SHA256_LEN];
+	const struct tp_bytes part = bytes("data");
+	unsigned int n;
+
+	(void)state;
+	for (size_t i = 0; i < N(order); i++) {
+		tp_hmac_sha1(key, len[order[i]], &part, 1, got);
+		tp_hmac_sha256(key, len[order[i]], &part, 1, got256);
+		assert_non_null(HMAC(EVP_sha1(), key, (int)len[order[i]], part.data, part.len, want,
+				&n));
+		assert_memory_equal(got, want, sizeof(want));
+		assert_non_null(HMAC(EVP_sha256(), key, (int)len[order[i]], part.data, part.len,
+				want256, &n));
+		assert_memory_equal(got256, want256, sizeof(want256));
 	}
 }
 
@@ -268,6 +295,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hmac_vectors),
+		cmocka_unit_test(keys_in_any_order),
 		cmocka_unit_test(no_key_is_an_empty_key),
 		cmocka_unit_test(parts_are_hashed_in_order),
 		cmocka_unit_test(long_term_key),
