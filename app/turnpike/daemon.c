@@ -120,6 +120,8 @@ static void log_allocation(
 	char client[TP_ADDR_STRLEN], relayed[2][TP_ADDR_STRLEN] = { "", "" };
 	struct tp_allocation_info info;
 
+	if (!tp_log_writes(TP_LOG_DEBUG))
+		return;
 	tp_allocation_info(d->turn, alloc, &info);
 	for (int i = 0; i < 2; i++)
 		if (info.leg[i].is_present)

@@ -32,6 +32,11 @@ static const struct {
 	[TP_LOG_DEBUG] = { "debug", "debug: " },
 };
 
+bool tp_log_writes(enum tp_log_level level)
+{
+	return level <= conf.max_level;
+}
+
 void tp_log_setup(enum tp_log_format format, enum tp_log_level max_level)
 {
 	/* Reads the random seed of its hash now, while files may still be opened. */
@@ -148,7 +153,7 @@ void tp_log(enum tp_log_level level, const char *fmt, ...)
 	va_list ap;
 	size_t n;
 
-	if (level > conf.max_level)
+	if (!tp_log_writes(level))
 		return;
 	va_start(ap, fmt);
 	vsnprintf(message, sizeof(message), fmt, ap);

@@ -26,6 +26,9 @@ enum tp_log_format {
 /** Set the format and the most verbose level written; call before threads start. */
 void tp_log_setup(enum tp_log_format format, enum tp_log_level max_level);
 
+/** Is a message of this level written?  For who would have to prepare it. */
+bool tp_log_writes(enum tp_log_level level);
+
 /** printf-like; the message carries no newline.  Longer than 1,000 bytes is cut. */
 void tp_log(enum tp_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -19,9 +19,21 @@
 /* Length of an attribute's type and length fields. */
 #define ATTR_HDR_LEN 4
 
+#define KEY_KEPT 64 /* longer ones are set every time */
+
+/*
+ * A context and the key that it was set to last, which often is the one wanted next: the answer's
+ * after the request's, or the nonces'.  To set one costs half as much as to hash a message.
+ */
+struct mac {
+	EVP_MAC_CTX *ctx;
+	size_t key_len; /* SIZE_MAX: none */
+	uint8_t key[KEY_KEPT];
+};
+
 /* Of one thread, kept for its life: making them costs more than hashing a message. */
 struct contexts {
-	EVP_MAC_CTX *sha1, *sha256;
+	struct mac sha1, sha256;
 	EVP_MD_CTX *md5;
 };
 
@@ -49,10 +61,10 @@ static void free_contexts(void *p)
 {
 	struct contexts *c = p;
 
-	EVP_MAC_CTX_free(c->sha1);
-	EVP_MAC_CTX_free(c->sha256);
+	EVP_MAC_CTX_free(c->sha1.ctx);
+	EVP_MAC_CTX_free(c->sha256.ctx);
 	EVP_MD_CTX_free(c->md5);
-	memset(c, 0, sizeof(*c));
+	OPENSSL_cleanse(c, sizeof(*c));
 }
 
 static void fetch(void)
@@ -62,7 +74,7 @@ static void fetch(void)
 	must(hmac != NULL && md5 != NULL && pthread_key_create(&at_exit, free_contexts) == 0);
 }
 
-static EVP_MAC_CTX *new_mac(const char *digest)
+static void open_mac(struct mac *mac, const char *digest)
 {
 	EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(hmac);
 	const OSSL_PARAM params[] = {
@@ -71,7 +83,8 @@ static EVP_MAC_CTX *new_mac(const char *digest)
 	};
 
 	must(ctx != NULL && EVP_MAC_CTX_set_params(ctx, params) == 1);
-	return ctx;
+	mac->ctx = ctx;
+	mac->key_len = SIZE_MAX;
 }
 
 static struct contexts *contexts(void)
@@ -79,36 +92,50 @@ static struct contexts *contexts(void)
 	if (mine.md5 != NULL)
 		return &mine;
 	pthread_once(&once, fetch);
-	mine.sha1 = new_mac("SHA1");
-	mine.sha256 = new_mac("SHA256");
+	open_mac(&mine.sha1, "SHA1");
+	open_mac(&mine.sha256, "SHA256");
 	mine.md5 = EVP_MD_CTX_new();
 	must(mine.md5 != NULL && pthread_setspecific(at_exit, &mine) == 0);
 	return &mine;
 }
 
-static void mac_parts(EVP_MAC_CTX *ctx, const void *key, size_t key_len,
+static void mac_key(struct mac *mac, const void *key, size_t key_len)
+{
+	/* To OpenSSL a null key means the one before. */
+	if (mac->key_len == key_len && CRYPTO_memcmp(mac->key, key, key_len) == 0) {
+		must(EVP_MAC_init(mac->ctx, NULL, 0, NULL) == 1);
+		return;
+	}
+	must(EVP_MAC_init(mac->ctx, key_len > 0 ? key : "", key_len, NULL) == 1);
+	mac->key_len = SIZE_MAX;
+	if (key_len > 0 && key_len <= KEY_KEPT) {
+		memcpy(mac->key, key, key_len);
+		mac->key_len = key_len;
+	}
+}
+
+static void mac_parts(struct mac *mac, const void *key, size_t key_len,
 		const struct tp_bytes part[], size_t n, uint8_t *out, size_t out_len)
 {
 	bool ok = true;
 	size_t i, len;
 
-	/* To OpenSSL a null key means the one before. */
-	must(EVP_MAC_init(ctx, key_len > 0 ? key : "", key_len, NULL) == 1);
+	mac_key(mac, key, key_len);
 	for (i = 0; i < n; i++)
-		ok &= EVP_MAC_update(ctx, part[i].data, part[i].len) == 1;
-	must(ok && EVP_MAC_final(ctx, out, &len, out_len) == 1 && len == out_len);
+		ok &= EVP_MAC_update(mac->ctx, part[i].data, part[i].len) == 1;
+	must(ok && EVP_MAC_final(mac->ctx, out, &len, out_len) == 1 && len == out_len);
 }
 
 void tp_hmac_sha1(const void *key, size_t key_len, const struct tp_bytes part[], size_t n,
 		uint8_t out[TP_SHA1_LEN])
 {
-	mac_parts(contexts()->sha1, key, key_len, part, n, out, TP_SHA1_LEN);
+	mac_parts(&contexts()->sha1, key, key_len, part, n, out, TP_SHA1_LEN);
 }
 
 void tp_hmac_sha256(const void *key, size_t key_len, const struct tp_bytes part[], size_t n,
 		uint8_t out[TP_SHA256_LEN])
 {
-	mac_parts(contexts()->sha256, key, key_len, part, n, out, TP_SHA256_LEN);
+	mac_parts(&contexts()->sha256, key, key_len, part, n, out, TP_SHA256_LEN);
 }
 
 void tp_key_long_term(const struct tp_bytes *username, const struct tp_bytes *realm,
