@@ -93,8 +93,9 @@ static json_t *worker_json(const struct tp_worker *w)
 			json_string(tp_worker_idle(w) == TP_IDLE_SPIN ? "spin" : "adaptive"));
 	put_sums(o, &sum);
 	json_object_set_new(o, "umem",
-			json_pack("{s:I,s:I}", "chunks", (json_int_t)umem.chunks, "free",
-					(json_int_t)umem.free));
+			json_pack("{s:I,s:I,s:I}", "chunks", (json_int_t)umem.chunks, "free",
+					(json_int_t)umem.free, "in_rings",
+					(json_int_t)umem.in_rings));
 	for (uint32_t i = 0; i < tp_worker_ports(w); i++)
 		json_array_append_new(ports, port_json(tp_worker_port(w, i)));
 	json_object_set_new(o, "ports", ports);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "io/afxdp.h"
 
 #define HOUSEKEEPING_ROUNDS 1024
 /*
@@ -36,7 +37,7 @@ struct tp_worker {
 	alignas(64) struct tp_pipe pipe;
 	struct tp_pipe_out out;
 	alignas(64) _Atomic bool is_stopping;
-	_Atomic uint32_t umem_free;
+	_Atomic uint32_t umem_free, umem_in_rings;
 };
 
 /* ---- the loop ---- */
@@ -112,9 +113,15 @@ static uint32_t poll_ports(struct tp_worker *w)
 
 static void housekeeping(struct tp_worker *w)
 {
-	atomic_store_explicit(&w->umem_free,
-			w->conf.umem == NULL ? 0 : tp_umem_free_chunks(w->conf.umem),
-			memory_order_relaxed);
+	uint32_t in_rings = 0;
+
+	if (w->conf.umem == NULL)
+		return;
+	for (uint32_t p = 0; p < w->conf.n_ports; p++)
+		in_rings += tp_afxdp_in_rings(w->ports[p]);
+	atomic_store_explicit(
+			&w->umem_free, tp_umem_free_chunks(w->conf.umem), memory_order_relaxed);
+	atomic_store_explicit(&w->umem_in_rings, in_rings, memory_order_relaxed);
 }
 
 static void sleep_until_traffic(struct tp_worker *w, bool has_pending)
@@ -275,4 +282,5 @@ void tp_worker_umem(const struct tp_worker *w, struct tp_worker_umem *out)
 {
 	out->chunks = w->conf.umem == NULL ? 0 : tp_umem_chunks(w->conf.umem);
 	out->free = atomic_load_explicit(&w->umem_free, memory_order_relaxed);
+	out->in_rings = atomic_load_explicit(&w->umem_in_rings, memory_order_relaxed);
 }

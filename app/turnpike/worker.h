@@ -55,9 +55,12 @@ struct tp_punt *tp_worker_punt(const struct tp_worker *w);
 uint32_t tp_worker_ports(const struct tp_worker *w);
 const struct tp_port *tp_worker_port(const struct tp_worker *w, uint32_t i);
 
-/* Chunks of its UMEM: all, and free when last looked at (once per idle period or 1,024 bursts). */
+/*
+ * Chunks of its UMEM: all, and where they were when last looked at (once per idle period or 1,024
+ * bursts, always between two bursts: free and those in rings are all there are).
+ */
 struct tp_worker_umem {
-	uint32_t chunks, free;
+	uint32_t chunks, free, in_rings;
 };
 
 void tp_worker_umem(const struct tp_worker *w, struct tp_worker_umem *out);

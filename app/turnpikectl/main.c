@@ -134,9 +134,10 @@ static void print_worker(size_t i, const json_t *w)
 	json_t *port, *umem = json_object_get(w, "umem");
 	size_t p;
 
-	printf("\nworker %zu: cpu %" PRIu64 ", %s, %" PRIu64 " of %" PRIu64 " frames free\n", i,
-			number(w, "cpu"), text(w, "idle"), number(umem, "free"),
-			number(umem, "chunks"));
+	printf("\nworker %zu: cpu %" PRIu64 ", %s, %" PRIu64 " of %" PRIu64 " frames free, %" PRIu64
+	       " in rings\n",
+			i, number(w, "cpu"), text(w, "idle"), number(umem, "free"),
+			number(umem, "chunks"), number(umem, "in_rings"));
 	print_sums(w);
 	json_array_foreach (json_object_get(w, "ports"), p, port) {
 		printf("  port %s:%" PRIu64 " %s %s%s\n", text(port, "interface"),

@@ -203,3 +203,10 @@ def check_sums(stats):
         assert sum(worker["verdicts"].values()) == worker["rx_pkts"], worker
     slow = stats["kernel_path"]
     assert sum(slow["verdicts"].values()) == slow["rx_pkts"], slow
+
+
+def check_frames(stats):
+    """Of a relay that is settled: every frame is free or in a ring."""
+    for worker in stats["workers"]:
+        umem = worker["umem"]
+        assert umem["free"] + umem["in_rings"] == umem["chunks"] > 0, worker

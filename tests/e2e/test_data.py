@@ -63,7 +63,9 @@ def test_every_size_arrives_with_true_checksums(one, start, call, pair, mode):
     if mode != "off":
         up, down = f"up_{pair[0]}to{pair[1]}", f"down_{pair[1]}to{pair[0]}"
         assert relays.growth(before, relay.paths()) == {up: len(ups), down: len(downs)}
-    relays.check_sums(relay.settled())
+    stats = relay.settled()
+    relays.check_sums(stats)
+    relays.check_frames(stats)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -120,7 +122,9 @@ def test_two_clients_of_one_relay(one, start, open_client, pair, relayed, mode):
     back = f"hairpin_{pair[1]}to{pair[0]}"
     want[back] = want.get(back, 0) + 10
     assert relays.growth(before, relay.paths()) == want
-    relays.check_sums(relay.settled())
+    stats = relay.settled()
+    relays.check_sums(stats)
+    relays.check_frames(stats)
 
 
 @pytest.mark.parametrize("mode", MODES)
