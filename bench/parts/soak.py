@@ -53,8 +53,6 @@ class Soak:
         self.sent = self.lost = self.allocated = 0
         self.wrong = []
         self.start = self.before = self.quiet()
-        self.frames_in_rings = [w["umem"]["chunks"] - w["umem"]["free"]
-                                for w in self.before["workers"]]
         self.files = servers.descriptors(server.process.pid)
         self.memory = []  # when quiet, after each section
 
@@ -162,10 +160,9 @@ class Soak:
         self.before = stats
 
     def record_frames(self, stats):
-        """Free chunks and those in rings are all there are: quiet, the rings hold what they held
-        before the first packet."""
-        for worker, rings in zip(stats["workers"], self.frames_in_rings):
-            total, free = worker["umem"]["chunks"], worker["umem"]["free"]
+        """Free chunks and those in rings are all there are."""
+        for worker in stats["workers"]:
+            total, free, rings = (worker["umem"][key] for key in ("chunks", "free", "in_rings"))
             missing = total - free - rings
             for where, n in (("free", free), ("in rings", rings), ("missing", missing),
                              ("total", total)):

@@ -21,7 +21,10 @@ SOURCE_PORT = 10000
 
 def process_seconds(pid):
     """CPU time of any process: clock_getcpuclockid(3), which Python has for threads only."""
-    return time.clock_gettime(~pid << 3 | 2)
+    try:
+        return time.clock_gettime(~pid << 3 | 2)
+    except OSError:
+        return 0.0  # it ended; who asks will find out
 
 
 class Device:
@@ -30,14 +33,15 @@ class Device:
     name = None  # of the row's `dut`
     needs_gro = False
 
-    def __init__(self, bench, directory, channels):
+    def __init__(self, bench, directory, channels, instance=0):
         self.bench = bench
         self.channels = channels
-        self.directory = os.path.join(directory, self.name)
+        where = f"{self.name}{instance}" if instance else self.name
+        self.directory = os.path.join(directory, where)
         os.makedirs(self.directory, exist_ok=True)
         self.flows = {}
         self.process = None
-        self.rig = Rig(self.name, self.needs_gro)
+        self.rig = Rig(where, self.needs_gro)
         try:
             self.start()
         except BaseException:
@@ -79,11 +83,11 @@ def made_up_flows(device):
 class L2fwd(Device):
     """Our AF_XDP port and loop, with a MAC swap in the place of a relay."""
 
-    def __init__(self, bench, directory, channels, mode):
+    def __init__(self, bench, directory, channels, mode, instance=0):
         self.name = f"l2fwd-{mode}"
         self.mode = mode
         self.needs_gro = mode == "skb"
-        super().__init__(bench, directory, channels)
+        super().__init__(bench, directory, channels, instance)
 
     def start(self):
         made_up_flows(self)
@@ -119,11 +123,11 @@ class TurnServer(Device):
 
 
 class Turnpike(TurnServer):
-    def __init__(self, bench, directory, channels, mode):
+    def __init__(self, bench, directory, channels, mode, instance=0):
         self.name = f"turnpike-{mode}"
         self.mode = mode
         self.needs_gro = mode != "copy"
-        super().__init__(bench, directory, channels)
+        super().__init__(bench, directory, channels, instance)
 
     def start(self):
         path = self.path("turnpike.yaml")

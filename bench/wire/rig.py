@@ -12,6 +12,7 @@ import json
 import os
 import re
 import select
+import shutil
 import subprocess
 import tempfile
 import time
@@ -20,6 +21,8 @@ from bench.harness.bench import BenchError
 
 LOAD_CPU = 0  # generator, clients, everything that is not measured
 DUT_CPU = 1
+STOP_SEC = 5
+CLIENTS_STOP_SEC = 1.5
 NICE = -20  # so that what else runs on this machine takes little
 
 # RFC 2544 appendix C.2.2 and RFC 5180 section 8: addresses for benchmarks.
@@ -58,13 +61,38 @@ def _delete_namespace(name):
     run("ip", "netns", "del", name, check=False)
 
 
+def _is_left_over(name):
+    match = _NAME.match(name)
+    return match is not None and not _is_alive(match.group(1))
+
+
 def sweep():
-    """Remove what a killed run left; namespaces of living runs stay."""
+    """Remove what a killed run left; what belongs to living runs stays."""
     for line in run("ip", "netns", "list").splitlines():
         name = line.split()[0]
-        match = _NAME.match(name)
-        if match and not _is_alive(match.group(1)):
+        if _is_left_over(name):
             _delete_namespace(name)
+    for name in filter(_is_left_over, os.listdir(tempfile.gettempdir())):
+        shutil.rmtree(os.path.join(tempfile.gettempdir(), name), ignore_errors=True)
+
+
+def temporary_directory():
+    """Removed at the end, or by sweep()."""
+    return tempfile.TemporaryDirectory(prefix=f"tpb{os.getpid()}-")
+
+
+def prefer_session(pid, nice=NICE):
+    """Priority of a session over others, where the kernel schedules sessions (autogroup), which is
+    nothing to do with the priorities of processes.  @return what it was, or None"""
+    path = f"/proc/{pid}/autogroup"
+    try:
+        with open(path, "r+", encoding="ascii") as file:
+            old = int(file.read().split()[-1])
+            file.seek(0)
+            file.write(str(nice))
+            return old
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 @contextlib.contextmanager
@@ -83,15 +111,17 @@ class Process:
     """A program in a namespace that talks by lines of JSON; its stderr is kept for errors."""
 
     def __init__(self, namespace, cpus, argv):
-        self.name = os.path.basename(argv[0])
+        self.name = f"{os.path.basename(argv[0])} in {namespace}"
         self.said = tempfile.TemporaryFile()
         self.rest = b""
         # `ip netns exec`, taskset and nice all exec: the process is the program itself.
         self.popen = subprocess.Popen(
             ["ip", "netns", "exec", namespace, "nice", "-n", str(NICE), "taskset", "-c", cpus,
              *map(str, argv)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said,
+            start_new_session=True)
         self.pid = self.popen.pid
+        prefer_session(self.pid)
 
     def error(self, what):
         self.said.seek(0)
@@ -134,15 +164,14 @@ class Process:
         self.tell(command)
         return self.line(timeout)
 
-    def stop(self):
-        """SIGTERM, and SIGKILL for what does not mind."""
-        if self.popen.poll() is None:
-            self.popen.terminate()
-            try:
-                self.popen.wait(5)
-            except subprocess.TimeoutExpired:
-                self.popen.kill()
-                self.popen.wait()
+    def stop(self, until=None):
+        """SIGTERM, and SIGKILL for what has not minded it by then (monotonic seconds)."""
+        self.popen.terminate()
+        try:
+            self.popen.wait(STOP_SEC if until is None else max(until - time.monotonic(), 0.05))
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
         for pipe in (self.popen.stdin, self.popen.stdout, self.said):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
@@ -191,11 +220,16 @@ class Rig:
         self.processes.remove(process)
 
     def close(self):
-        for process in reversed(self.processes):
-            process.stop()
+        """What is interrupted here goes on all the same."""
+        with contextlib.ExitStack() as stack:
+            for role in ("out", "dut"):
+                stack.callback(_delete_namespace, self.ns(role))
+            for process in self.processes[:1]:  # the server: after its clients
+                stack.callback(process.stop)
+            for process in self.processes[1:]:
+                stack.callback(process.stop, time.monotonic() + CLIENTS_STOP_SEC)
+                process.popen.terminate()
         self.processes = []
-        for role in ("out", "dut"):
-            _delete_namespace(self.ns(role))
 
     def _make_namespaces(self):
         for role in ("out", "dut"):
