@@ -225,9 +225,9 @@ def test_more_permissions_than_room(one, start, open_client):
 
     talk_to_all()
     stats = relay.stats()
-    assert stats["flows"] == 16 and stats["flows_refused"] >= 1
+    assert stats["flows"] == 8 and stats["flows_refused"] >= 1
     talk_to_all()
-    assert relay.stats()["flows"] == 16
+    assert relay.stats()["flows"] == 8
     assert client.refresh(0).error == 0
     assert relay.stats()["flows"] == 0
     relays.check_sums(relay.settled())

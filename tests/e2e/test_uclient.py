@@ -14,8 +14,9 @@ CLIENTS, MESSAGES = 2, 70
 TOTAL = CLIENTS * MESSAGES
 # Messages that may take the other path, while next hops are still being found.
 FEW = TOTAL // 20
-# Flows of a permission begin with its first indication, hence in the middle of traffic.
-MORE = TOTAL // 5
+# Flows of a permission begin with its first indication, hence in the middle of traffic: at a message
+# a millisecond, each that the control thread or a next hop comes late is one more.
+MORE = TOTAL // 2
 
 
 def where_lost(net, relay):
