@@ -33,7 +33,7 @@ class Plan:
         self.step = 0.25  # of a search
         self.steps = 4 if quick else 6
         self.latency = 0.3
-        self.instances = 3 if quick else 4  # of candidate and ceiling
+        self.instances = 3 if quick else 8  # of candidate and ceiling
         if quick:
             self.others = {"coturn": None}
             self.saturated = {160: ["up_4to4", "up_4to6", "up_6to4"],

@@ -60,7 +60,7 @@ static const char help[] =
 		"  --seconds S        how long; 0: until SIGTERM [0]\n"
 		"  --order O          round-robin or random [round-robin]\n"
 		"  --batch N          frames in one run of the kernel's loop, 1-256 [64; 16 with a rate]\n"
-		"  --commands         run each line `PPS SECONDS` of stdin, and answer it\n"
+		"  --commands         say {\"ready\":true}, then run each line `PPS SECONDS` of stdin\n"
 		"\n"
 		"Prints one JSON line for each run: {\"sent\":packets,\"seconds\":S,\"pps\":P}.\n";
 

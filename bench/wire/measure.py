@@ -189,11 +189,13 @@ class Search:
             self.high = pps
 
     def finish(self):
-        """@return packets/s; when none of the steps was carried, of the highest below that was."""
-        pps = self.low
-        while self.best == 0 and pps > 1000:
-            self._is_carried(pps)
-            pps *= 0.7
+        """@return packets/s; when no step was carried, it is looked for below them."""
+        while self.best == 0 and self.low > 1000:
+            if self._is_carried(self.low):
+                for _ in range(3):
+                    self.step()
+            else:
+                self.low, self.high = 0.7 * self.low, self.low
         return self.best
 
     def _is_carried(self, pps):

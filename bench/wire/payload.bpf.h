@@ -17,32 +17,31 @@
 
 #include "payload.h"
 
-/* A packet taken apart; addr and udp are NULL unless it is one of ours. */
+/* A packet taken apart. */
 struct wire_packet {
-	struct ethhdr *eth;
 	const __u32 *addr; /* both IP addresses, source first */
 	__u32 addr_words;  /* 32-bit words in both */
-	struct udphdr *udp;
+	const struct udphdr *udp;
 	const struct wire_payload *payload;
 };
 
 /* Step over the IP header of plain UDP.  @return behind it, NULL: something else */
-static __always_inline void *wire_parse_ip(
-		struct ethhdr *eth, void *end, struct wire_packet *packet)
+static __always_inline const void *wire_parse_ip(
+		const struct ethhdr *eth, const void *end, struct wire_packet *packet)
 {
 	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
-		struct iphdr *ip = (void *)(eth + 1);
+		const struct iphdr *ip = (const void *)(eth + 1);
 
-		if ((void *)(ip + 1) > end || ip->ihl != 5 || ip->protocol != IPPROTO_UDP)
+		if ((const void *)(ip + 1) > end || ip->ihl != 5 || ip->protocol != IPPROTO_UDP)
 			return NULL;
 		packet->addr = &ip->saddr;
 		packet->addr_words = 2;
 		return ip + 1;
 	}
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
-		struct ipv6hdr *ip6 = (void *)(eth + 1);
+		const struct ipv6hdr *ip6 = (const void *)(eth + 1);
 
-		if ((void *)(ip6 + 1) > end || ip6->nexthdr != IPPROTO_UDP)
+		if ((const void *)(ip6 + 1) > end || ip6->nexthdr != IPPROTO_UDP)
 			return NULL;
 		packet->addr = ip6->saddr.in6_u.u6_addr32;
 		packet->addr_words = 8;
@@ -51,23 +50,24 @@ static __always_inline void *wire_parse_ip(
 	return NULL;
 }
 
-/* @return whether it is one of the generator's packets, as it was sent or relayed */
-static __always_inline int wire_parse(struct xdp_md *ctx, struct wire_packet *packet)
+/* @return whether it is one of the generator's, as it was sent or relayed; else *packet is
+ * undefined */
+static __always_inline int wire_parse(const struct xdp_md *ctx, struct wire_packet *packet)
 {
-	void *end = (void *)(long)ctx->data_end;
+	const struct ethhdr *eth = (const void *)(long)ctx->data;
+	const void *end = (const void *)(long)ctx->data_end;
 	const struct wire_payload *payload;
 
-	packet->eth = (void *)(long)ctx->data;
-	if ((void *)(packet->eth + 1) > end)
+	if ((const void *)(eth + 1) > end)
 		return 0;
-	packet->udp = wire_parse_ip(packet->eth, end, packet);
+	packet->udp = wire_parse_ip(eth, end, packet);
 	if (!packet->udp)
 		return 0;
-	payload = (void *)(packet->udp + 1);
-	if ((void *)(payload + 1) + WIRE_CHANNEL_HEADER > end)
+	payload = (const void *)(packet->udp + 1);
+	if ((const void *)(payload + 1) + WIRE_CHANNEL_HEADER > end)
 		return 0;
 	if (payload->magic != WIRE_MAGIC)
-		payload = (void *)payload + WIRE_CHANNEL_HEADER;
+		payload = (const void *)payload + WIRE_CHANNEL_HEADER;
 	packet->payload = payload;
 	return payload->magic == WIRE_MAGIC;
 }
