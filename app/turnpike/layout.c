@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "io/afxdp.h"
+#include "io/netdev.h"
 
 #define CHUNK_BYTES 2048
 #define CHUNK_BYTES_LARGE 4096

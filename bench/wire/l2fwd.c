@@ -11,6 +11,7 @@
 
 #include "base/why.h"
 #include "io/afxdp.h"
+#include "io/netdev.h"
 #include "io/port.h"
 #include "io/umem.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/afxdp.h"
+#include "io/netdev.h"
 
 #include "../lab.h"
 
