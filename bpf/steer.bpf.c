@@ -2,9 +2,9 @@
 /*
  * steer - XDP: TURN's application data to the AF_XDP socket of its queue, all else to the kernel.
  *
- * Decides as little as it can and changes nothing: no byte of a packet is written, no packet is
- * dropped, and where no socket is bound the redirect falls back to XDP_PASS.  User space
- * checks everything again.
+ * Decides as little as it can and changes nothing: no byte of a packet is written, nothing but
+ * what an overloaded worker could not take is dropped, and where no socket is bound the redirect
+ * falls back to XDP_PASS.  User space checks everything again.
  *
  * The licence string is "GPL", which the kernel demands of callers of some helpers; the source
  * is offered under either licence named above.
@@ -21,15 +21,9 @@
 #include <bpf/bpf_endian.h>
 
 #include "match.bpf.h"
+#include "redirect.bpf.h"
 
 #define FRAGMENT_BITS 0x3fff /* more fragments, and the offset: RFC 791 section 3.1 */
-
-struct {
-	__uint(type, BPF_MAP_TYPE_XSKMAP);
-	__uint(max_entries, TP_BPF_MAX_QUEUES);
-	__type(key, __u32);
-	__type(value, __u32);
-} xsks SEC(".maps");
 
 /* One for each interface, as the program is. */
 struct {
@@ -193,7 +187,7 @@ int tp_steer(struct xdp_md *ctx)
 		return XDP_PASS;
 
 redirect:
-	return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
+	return redirect_to_worker(ctx->rx_queue_index);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -37,6 +37,24 @@ struct tp_bpf_ports {
 };
 
 /*
+ * Frames of one receive queue on their way to its worker: redirected - taken.  The program drops
+ * what comes when there are too many, at once, instead of having the kernel copy it and then find
+ * the ring full.  Both counts are approximate: a redirected frame may be lost on its way (a full
+ * ring, no free chunk), so a worker that finds nothing says that it has taken all.  taken may
+ * therefore be ahead, by what was under way at that moment.
+ */
+struct tp_bpf_queue {
+	__u64 redirected; /* the program's cache line; one CPU at a time serves a queue */
+	__u64 dropped;    /* exact: added to atomically */
+	__u64 zero[6];
+	__u64 taken; /* the worker's */
+	__u64 zero2[7];
+};
+
+/* The receive ring is TP_AFXDP_RING; some are on their way in the softirq's batch. */
+#define TP_BPF_MAX_IN_FLIGHT 1920
+
+/*
  * What the kernel would accept on one interface just now; the control plane follows it.  XDP comes
  * before the kernel's own checks, so without it packets would be taken that are not for this host.
  */

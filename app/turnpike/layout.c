@@ -173,7 +173,9 @@ static int open_port(const struct tp_layout *layout, const struct tp_conf_core *
 	if (rc < 0)
 		return rc;
 	plan->ports[plan->n_ports++] = port;
-	rc = tp_steer_set_xsk(li->steer, queue->queue, tp_afxdp_fd(port));
+	rc = tp_afxdp_count_in(port, tp_steer_queues_fd(li->steer));
+	if (rc == 0)
+		rc = tp_steer_set_xsk(li->steer, queue->queue, tp_afxdp_fd(port));
 	if (rc < 0)
 		return tp_why_set(why, rc,
 				"interface %s: can not direct queue %u to its worker: %s",

@@ -2,6 +2,7 @@
 #include "io/afxdp_private.h"
 
 #include "base/clock.h"
+#include "bpf/steer.h"
 
 #include <errno.h>
 #include <linux/if_xdp.h>
@@ -11,6 +12,11 @@
 #include <unistd.h>
 
 #define DRAIN_NS (100 * TP_NS_PER_MS)
+
+#define EMPTY_IS_ALL_TAKEN 32 /* fewer than the rounds after which a worker may sleep */
+
+_Static_assert(TP_BPF_MAX_IN_FLIGHT + 2 * 64 <= TP_AFXDP_RING,
+		"a softirq's batch under way, and one that was taken to be received");
 
 #define KICK_BUDGET 32 /* descriptors that one sendto() takes on any kernel */
 #define KICK_SPARE 8
@@ -68,6 +74,30 @@ static void complete(struct tp_afxdp *x)
 	}
 }
 
+/*
+ * The XDP program's count of what is under way only grows by what is lost on its way: it is set
+ * right when nothing is.  Not at the first empty reception, since its cache line is the other
+ * CPU's.
+ */
+static void count_none(struct tp_afxdp *x)
+{
+	struct tp_bpf_queue *q = x->queue_count;
+
+	if (q == NULL || ++x->n_empty < EMPTY_IS_ALL_TAKEN)
+		return;
+	__atomic_store_n(&q->taken, __atomic_load_n(&q->redirected, __ATOMIC_RELAXED),
+			__ATOMIC_RELAXED);
+}
+
+static void count_taken(struct tp_afxdp *x, uint32_t n)
+{
+	struct tp_bpf_queue *q = x->queue_count;
+
+	x->n_empty = 0;
+	if (q != NULL)
+		__atomic_store_n(&q->taken, q->taken + n, __ATOMIC_RELAXED);
+}
+
 static uint32_t afxdp_rx(struct tp_port *port, struct tp_frame frames[], uint32_t n)
 {
 	struct tp_afxdp *x = afxdp_of(port);
@@ -79,8 +109,10 @@ static uint32_t afxdp_rx(struct tp_port *port, struct tp_frame frames[], uint32_
 	tp_afxdp_refill(x);
 
 	n = xsk_ring_cons__peek(&x->rx, n, &at);
-	if (n == 0)
+	if (n == 0) {
+		count_none(x);
 		return 0;
+	}
 	for (i = 0; i < n; i++) {
 		const struct xdp_desc *desc = xsk_ring_cons__rx_desc(&x->rx, at + i);
 		uint64_t chunk = umem_chunk_of(x->umem, desc->addr);
@@ -95,6 +127,7 @@ static uint32_t afxdp_rx(struct tp_port *port, struct tp_frame frames[], uint32_
 		};
 	}
 	xsk_ring_cons__release(&x->rx, n);
+	count_taken(x, n);
 
 	assert(n <= x->n_fill);
 	x->n_fill -= n;
@@ -251,6 +284,9 @@ static void afxdp_stats(const struct tp_port *port, struct tp_port_stats *out)
 		.rx_ring_full = rx.rx_ring_full,
 		.rx_fill_ring_empty_descs = rx.rx_fill_ring_empty_descs,
 		.tx_ring_empty_descs = tx.tx_ring_empty_descs,
+		.rx_overload = x->queue_count == NULL
+				? 0
+				: __atomic_load_n(&x->queue_count->dropped, __ATOMIC_RELAXED),
 	};
 #define X(name) out->name = atomic_load_explicit(&x->count.name, memory_order_relaxed);
 	TP_PORT_COUNTERS(X)

@@ -50,6 +50,15 @@ int tp_afxdp_new(const struct tp_afxdp_conf *conf, struct tp_port **out, struct 
 /** The socket that receives, for the XSKMAP. */
 int tp_afxdp_fd(const struct tp_port *port);
 
+/**
+ * Tell the XDP program how many frames were taken, so that it drops early what this queue's worker
+ * could not take.  Before traffic is directed here.
+ *
+ * @param map_fd  array of struct tp_bpf_queue by queue (bpf/steer.h); borrowed for the call
+ * @return 0 or -E
+ */
+int tp_afxdp_count_in(struct tp_port *port, int map_fd);
+
 /** Mode got: TP_XDP_ZEROCOPY, TP_XDP_COPY or TP_XDP_SKB. */
 enum tp_xdp_mode tp_afxdp_mode(const struct tp_port *port);
 

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "bpf/steer.h"
 #include "io/netdev.h"
 
 #include <xdp/libxdp.h>
@@ -148,6 +149,8 @@ void tp_afxdp_close_sockets(struct tp_afxdp *x)
 {
 	struct tp_umem *umem = x->umem;
 
+	if (x->count_map != NULL)
+		munmap(x->count_map, (size_t)sysconf(_SC_PAGESIZE));
 	if (x->tx_map != NULL)
 		close_tx_socket(x);
 	if (x->xsk != NULL) {
@@ -414,4 +417,20 @@ int tp_afxdp_new(const struct tp_afxdp_conf *conf, struct tp_port **out, struct 
 err_socket:
 	tp_afxdp_close_sockets(x);
 	return err;
+}
+
+int tp_afxdp_count_in(struct tp_port *port, int map_fd)
+{
+	struct tp_afxdp *x = (struct tp_afxdp *)(void *)port;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t at = x->queue * sizeof(struct tp_bpf_queue);
+	uint8_t *map;
+
+	map = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd,
+			(off_t)(at & ~(page - 1)));
+	if (map == MAP_FAILED)
+		return -errno;
+	x->count_map = map;
+	x->queue_count = (struct tp_bpf_queue *)(void *)(map + (at & (page - 1)));
+	return 0;
 }

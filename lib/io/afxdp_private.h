@@ -18,11 +18,13 @@
 struct tp_afxdp {
 	alignas(64) struct tp_port port; /* first: the tp_port is the tp_afxdp */
 	struct tp_umem *umem;
-	int rx_fd, tx_fd; /* the same but in copy and skb mode: see afxdp.h */
-	uint32_t n_fill;  /* chunks put in the fill ring and not yet received */
-	uint32_t n_tx;    /* frames queued and not yet completed */
-	uint32_t max_tx;  /* bound of n_tx */
-	uint32_t holdoff; /* flushes until the next kick is tried */
+	int rx_fd, tx_fd;                 /* the same but in copy and skb mode: see afxdp.h */
+	uint32_t n_fill;                  /* chunks put in the fill ring and not yet received */
+	uint32_t n_tx;                    /* frames queued and not yet completed */
+	uint32_t max_tx;                  /* bound of n_tx */
+	uint32_t holdoff;                 /* flushes until the next kick is tried */
+	uint32_t n_empty;                 /* receptions of nothing in a row */
+	struct tp_bpf_queue *queue_count; /* shared with the XDP program; NULL: it does not count */
 	bool is_zerocopy;
 	bool is_napi_unknown; /* asked to busy poll, but the socket has no NAPI id yet */
 	atomic_bool is_busy_poll;
@@ -40,6 +42,7 @@ struct tp_afxdp {
 	struct xsk_socket *xsk; /* receives */
 	void *tx_map;           /* the ring of the socket that sends; NULL: xsk does */
 	size_t tx_map_bytes;
+	void *count_map; /* the page that queue_count lies in */
 	enum tp_xdp_mode mode;
 	uint32_t queue;
 	char ifname[IF_NAMESIZE];

@@ -438,6 +438,11 @@ int tp_steer_set_xsk(struct tp_steer_if *sif, uint32_t queue, int xsk_fd)
 			: -errno;
 }
 
+int tp_steer_queues_fd(const struct tp_steer_if *sif)
+{
+	return sif->skel == NULL ? -ENOENT : bpf_map__fd(sif->skel->maps.queues);
+}
+
 void tp_steer_detach(struct tp_steer_if *sif)
 {
 	if (sif->link_fd >= 0)

@@ -74,6 +74,9 @@ int tp_steer_attach(struct tp_steer *steer, unsigned int ifindex, enum tp_xdp_mo
 /** Direct a queue's traffic to an AF_XDP socket. */
 int tp_steer_set_xsk(struct tp_steer_if *sif, uint32_t queue, int xsk_fd);
 
+/** The map in which the program counts what is on its way to workers: for tp_afxdp_count_in(). */
+int tp_steer_queues_fd(const struct tp_steer_if *sif);
+
 /**
  * Tell the programs which of the addresses are this host's just now: only what the kernel would
  * accept too is redirected.  Until this is called, all of them are.
