@@ -176,7 +176,7 @@ static void take_ports(struct tp_worker *w, const struct tp_worker_conf *conf)
 	for (uint32_t i = 0; i < conf->n_ports; i++) {
 		struct tp_port *port = conf->ports[i];
 
-		assert(port->index < 64);
+		assert(port->index < TP_EGRESS_PORTS);
 		w->ports[i] = port;
 		w->pipe.egress_ports |= 1ull << port->index;
 		w->poll[i] = (struct pollfd){ .fd = tp_port_fd(port), .events = POLLIN };

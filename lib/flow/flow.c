@@ -476,6 +476,9 @@ void tp_flow_set_deadline(struct tp_flow *flow, uint64_t deadline_ns)
 
 void tp_flow_set_next_hop(struct tp_flow *flow, const struct tp_next_hop *nh)
 {
+	/* Here, so that no packet need ask. */
+	if (nh != NULL && nh->port >= TP_EGRESS_PORTS)
+		nh = NULL;
 	/* Pairs with the acquire in tp_rewrite(): what nh points at is written before nh is seen.
 	 */
 	atomic_store_explicit(&flow->next_hop, nh, memory_order_release);

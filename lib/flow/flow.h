@@ -185,7 +185,10 @@ void tp_flow_del(struct tp_flow_table *table, struct tp_flow *flow);
 /** Writer, any time. */
 void tp_flow_set_deadline(struct tp_flow *flow, uint64_t deadline_ns);
 
-/** Writer, any time.  NULL sends the flow's packets to the kernel path. */
+/**
+ * Writer, any time.  NULL, or a port that no mask of ports has (TP_EGRESS_PORTS and above), sends
+ * the flow's packets to the kernel path.
+ */
 void tp_flow_set_next_hop(struct tp_flow *flow, const struct tp_next_hop *nh);
 
 /** Flows in the table (not counting those that wait for readers). */

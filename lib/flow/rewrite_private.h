@@ -168,7 +168,7 @@ INLINE uint64_t deadline(const struct tp_flow *flow)
 /* Asked of the one next hop that the packet is then given: the writer may change it any time. */
 INLINE bool can_send(uint64_t egress_ports, const struct tp_next_hop *nh)
 {
-	return nh->port < 64 && (egress_ports >> nh->port & 1) != 0;
+	return (egress_ports >> nh->port & 1) != 0;
 }
 
 /*
