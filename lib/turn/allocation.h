@@ -206,6 +206,9 @@ struct tp_permission *tp_permission_find(struct tp_turn *turn, const struct tp_a
 struct tp_permission *tp_permission_set(struct tp_turn *turn, struct tp_allocation *alloc,
 		const struct tp_addr *peer, uint64_t deadline_ns);
 
+/** Its time is over, or it is forbidden now; one that channels need stays, without force. */
+void tp_permission_end(struct tp_turn *turn, struct tp_permission *perm);
+
 /** An indication was relayed by it: tell the fast path. */
 void tp_permission_use(struct tp_turn *turn, struct tp_permission *perm);
 
@@ -228,6 +231,15 @@ struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *al
 /** Set its time, recompute both deadlines and tell the fast path. */
 void tp_channel_set_deadline(
 		struct tp_turn *turn, struct tp_channel *channel, uint64_t deadline_ns);
+
+/** End it, and its permission if nothing else holds that. */
+void tp_channel_end(struct tp_turn *turn, struct tp_channel *channel);
+
+/** A leg's deadline moved: tell the fast path of what hangs on it.  at: tp_leg_at() */
+void tp_peers_publish(struct tp_turn *turn, struct tp_allocation *alloc, unsigned at);
+
+/** End all channels and permissions of a leg.  at: tp_leg_at() */
+void tp_peers_forget(struct tp_turn *turn, struct tp_allocation *alloc, unsigned at);
 
 /** Keep a port aside under a token.  @return NULL: out of memory */
 struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const uint8_t token[TP_TOKEN_LEN],
