@@ -169,7 +169,7 @@ static const struct tp_conf_option secret_item = {
 
 static const struct tp_conf_option auth_rows[] = {
 	{
-		.key = "users", .type = TP_CONF_LIST, .is_secret = true,
+		.key = "users", .type = TP_CONF_LIST, .is_secret = true, .is_live = true,
 		AT_LIST(struct tp_conf_raw_auth, users),
 		.min = 0, .max = 65536, .rows = &user_item,
 		.unit = "entries",
@@ -181,7 +181,7 @@ static const struct tp_conf_option auth_rows[] = {
 			"#  key: 0123456789abcdef0123456789abcdef\n",
 	},
 	{
-		.key = "secrets", .type = TP_CONF_LIST, .is_secret = true, .is_off = true,
+		.key = "secrets", .type = TP_CONF_LIST, .is_secret = true, .is_off = true, .is_live = true,
 		AT_LIST(struct tp_conf_raw_auth, secrets),
 		.min = 0, .max = 16, .rows = &secret_item,
 		.unit = "texts of 1-1024 bytes",
@@ -208,7 +208,7 @@ static const struct tp_conf_option allow_item = {
 
 static const struct tp_conf_option peers_rows[] = {
 	{
-		.key = "deny", .type = TP_CONF_LIST,
+		.key = "deny", .type = TP_CONF_LIST, .is_live = true,
 		AT_LIST(struct tp_conf_raw_peers, deny),
 		.min = 0, .max = 4096, .def = "recommended", .rows = &deny_item,
 		.unit = "prefixes",
@@ -220,7 +220,7 @@ static const struct tp_conf_option peers_rows[] = {
 			"#- 203.0.114.0/24\n",
 	},
 	{
-		.key = "allow", .type = TP_CONF_LIST, .is_off = true,
+		.key = "allow", .type = TP_CONF_LIST, .is_off = true, .is_live = true,
 		AT_LIST(struct tp_conf_raw_peers, allow),
 		.min = 0, .max = 4096, .rows = &allow_item,
 		.unit = "prefixes",
@@ -234,7 +234,7 @@ static const struct tp_conf_option peers_rows[] = {
 
 static const struct tp_conf_option limits_rows[] = {
 	{
-		.key = "allocations", .type = TP_CONF_UINT,
+		.key = "allocations", .type = TP_CONF_UINT, .is_live = true,
 		AT(struct tp_conf_raw_limits, allocations),
 		.min = 1, .max = 4000000, .def = "65536",
 		.unit = "allocations",
@@ -352,7 +352,7 @@ static const struct tp_conf_option metrics_rows[] = {
 
 static const struct tp_conf_option root_rows[] = {
 	{
-		.key = "realm", .type = TP_CONF_TEXT, .is_required = true,
+		.key = "realm", .type = TP_CONF_TEXT, .is_required = true, .is_live = true,
 		AT(struct tp_conf_raw, realm),
 		.min = 1, .max = TP_STUN_REALM_MAX, .check = tp_conf_text_plain,
 		.help = "The realm of all users, usually the domain of the service.  It is a part of every key: "

@@ -146,6 +146,7 @@ struct tp_turn {
 	uint32_t *free_slots;
 	uint32_t n_free_slots;
 	uint64_t next_id;
+	uint32_t recheck_slot; /* where tp_turn_recheck() goes on */
 	struct tp_turn_counts count;
 };
 
@@ -240,6 +241,10 @@ void tp_peers_publish(struct tp_turn *turn, struct tp_allocation *alloc, unsigne
 
 /** End all channels and permissions of a leg.  at: tp_leg_at() */
 void tp_peers_forget(struct tp_turn *turn, struct tp_allocation *alloc, unsigned at);
+
+/** End what is to peers that are not allowed (any more). */
+void tp_peers_recheck(
+		struct tp_turn *turn, struct tp_allocation *alloc, struct tp_turn_forbidden *ended);
 
 /** Keep a port aside under a token.  @return NULL: out of memory */
 struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const uint8_t token[TP_TOKEN_LEN],

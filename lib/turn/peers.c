@@ -321,3 +321,26 @@ void tp_peers_forget(struct tp_turn *turn, struct tp_allocation *alloc, unsigned
 			tp_permission_end(turn, perm);
 	}
 }
+
+void tp_peers_recheck(
+		struct tp_turn *turn, struct tp_allocation *alloc, struct tp_turn_forbidden *ended)
+{
+	struct tp_channel *ch, *next_ch;
+	struct tp_permission *perm, *next_perm;
+
+	for (ch = LIST_FIRST(&alloc->channels); ch != NULL; ch = next_ch) {
+		next_ch = LIST_NEXT(ch, of_alloc);
+		if (tp_peer_allowed(turn, &ch->peer_key.ip, true))
+			continue;
+		tp_channel_end(turn, ch);
+		ended->channels++;
+	}
+	/* What has no force only waits for its channels, which are allowed or gone. */
+	for (perm = LIST_FIRST(&alloc->permissions); perm != NULL; perm = next_perm) {
+		next_perm = LIST_NEXT(perm, of_alloc);
+		if (!tp_permission_in_force(perm) || tp_peer_allowed(turn, &perm->key.ip, false))
+			continue;
+		tp_permission_end(turn, perm);
+		ended->permissions++;
+	}
+}

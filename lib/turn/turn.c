@@ -109,6 +109,41 @@ void tp_turn_free(struct tp_turn *turn)
 	free(turn);
 }
 
+int tp_turn_reload(struct tp_turn *turn, const struct tp_turn_conf *conf)
+{
+	struct tp_policy policy;
+	struct tp_auth *auth;
+	int rc;
+
+	if (tp_policy_init(&policy, conf->deny, conf->n_deny, conf->allow, conf->n_allow) < 0)
+		return -ENOMEM;
+	rc = tp_auth_new(conf, &auth);
+	if (rc < 0) {
+		tp_policy_fini(&policy);
+		return rc;
+	}
+	/* From here on nothing fails. */
+	tp_auth_inherit(auth, turn->auth);
+	tp_auth_free(turn->auth);
+	turn->auth = auth;
+	tp_policy_fini(&turn->policy);
+	turn->policy = policy;
+	turn->max_allocations = conf->max_allocations;
+	turn->recheck_slot = 0;
+	return 0;
+}
+
+bool tp_turn_recheck(struct tp_turn *turn, uint32_t n, struct tp_turn_forbidden *ended)
+{
+	for (; n > 0 && turn->recheck_slot < turn->n_slots; n--) {
+		struct tp_allocation *alloc = turn->slots[turn->recheck_slot++];
+
+		if (alloc != NULL)
+			tp_peers_recheck(turn, alloc, ended);
+	}
+	return turn->recheck_slot < turn->n_slots;
+}
+
 static enum tp_slow_verdict from_client_stun(struct tp_turn *turn, const struct tp_turn_now *now,
 		const struct tp_tuple *tuple, const struct tp_turn_packet *packet)
 {

@@ -220,6 +220,31 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 /** Ends every allocation (TP_TURN_END_SHUTDOWN) and wipes keys. */
 void tp_turn_free(struct tp_turn *turn);
 
+/**
+ * Apply what can change while it runs: realm, users, secrets, deny, allow, max_allocations.  The
+ * rest of conf is not looked at.  Allocations stay, those of users who are gone too, until they
+ * end by themselves; what the new lists deny ends in tp_turn_recheck().
+ *
+ * @return 0 or -ENOMEM: nothing was changed
+ */
+int tp_turn_reload(struct tp_turn *turn, const struct tp_turn_conf *conf);
+
+/* What ended because it is forbidden now. */
+struct tp_turn_forbidden {
+	uint64_t permissions, channels;
+};
+
+/**
+ * Look at the permissions and channels of up to n allocations (slots) again, and end those to
+ * peers that are no longer allowed.  To be called after tp_turn_reload() until it returns false,
+ * in slices, so that a million allocations do not stop the loop.  What clients ask for meanwhile
+ * is judged by the new lists at once.
+ *
+ * @param[in,out] ended  is added to
+ * @return whether there is more
+ */
+bool tp_turn_recheck(struct tp_turn *turn, uint32_t n, struct tp_turn_forbidden *ended);
+
 /* The two clocks of a call: deadlines, and the time of day (credentials, nonces). */
 struct tp_turn_now {
 	uint64_t mono_ns;
