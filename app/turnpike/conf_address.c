@@ -9,8 +9,11 @@
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /*
- * The IANA special-purpose registries (RFC 6890 and what came after) and what embeds an IPv4
- * address: no ordinary peer has any of these.
+ * What no ordinary peer has: the special-purpose registries of IANA (RFC 6890; both as updated on
+ * 2025-10-09), multicast, and what is deprecated or embeds an IPv4 address.  Left out are the
+ * entries that are globally reachable and so ordinary: AS112 (192.31.196.0/24, 192.175.48.0/24,
+ * 2620:4f:8000::/48) and AMT (192.52.193.0/24); those inside 192.0.0.0/24 and 2001::/23 are anycast
+ * services and identifiers, none of them anybody's peer, and are in it.
  */
 static const char *const recommended[] = {
 	"0.0.0.0/8",       /* this network */
@@ -32,9 +35,11 @@ static const char *const recommended[] = {
 	"::1/128",         /* loopback */
 	"::ffff:0:0/96",   /* v4-mapped */
 	"::/96",           /* v4-compatible, deprecated */
+	"::ffff:0:0:0/96", /* v4-translated, RFC 2765 */
 	"64:ff9b::/96",    /* NAT64 */
 	"64:ff9b:1::/48",  /* NAT64, local use */
 	"100::/64",        /* discard */
+	"100:0:0:1::/64",  /* dummy prefix, RFC 9780 */
 	"2001::/23",       /* IETF protocol assignments, Teredo */
 	"2001:db8::/32",   /* documentation */
 	"2002::/16",       /* 6to4 */

@@ -210,7 +210,7 @@ static const struct tp_conf_option peers_rows[] = {
 	{
 		.key = "deny", .type = TP_CONF_LIST, .is_live = true,
 		AT_LIST(struct tp_conf_raw_peers, deny),
-		.min = 0, .max = 4096, .def = "recommended", .rows = &deny_item,
+		.min = 0, .max = 65536, .def = "recommended", .rows = &deny_item,
 		.unit = "prefixes",
 		.help = "Where clients may not send.  The word `recommended` stands for all special-purpose "
 			"addresses of IANA's registries: loopback, link-local, private, multicast, tunnels and so "
@@ -222,9 +222,11 @@ static const struct tp_conf_option peers_rows[] = {
 	{
 		.key = "allow", .type = TP_CONF_LIST, .is_off = true, .is_live = true,
 		AT_LIST(struct tp_conf_raw_peers, allow),
-		.min = 0, .max = 4096, .rows = &allow_item,
+		.min = 0, .max = 65536, .rows = &allow_item,
 		.unit = "prefixes",
-		.help = "Exceptions: what stands here is allowed whatever deny says.",
+		.help = "Exceptions.  Of all prefixes here and in deny that hold an address, the longest decides, "
+			"so that an exception can have exceptions; the same prefix in both is allowed, and so is "
+			"what stands in neither.",
 		.example =
 			"- 10.1.0.0/16\n"
 			"- \"2001:db8:1::/48\"\n",

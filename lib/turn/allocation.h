@@ -17,6 +17,7 @@
 #include <sys/queue.h>
 
 #include "base/bucket.h"
+#include "turn/addr_index.h"
 #include "turn/auth.h"
 #include "turn/policy.h"
 #include "turn/ports.h"
@@ -127,11 +128,11 @@ struct tp_turn {
 	struct tp_turn_ops ops;
 	void *ctx;
 	struct tp_auth *auth;
-	struct tp_policy policy;
-	struct tp_addr *own;
-	uint32_t n_own;
+	struct tp_policy *policy;
+	struct tp_addr_index own; /* addresses of this host */
 	struct tp_relay *relays;
 	uint32_t n_relays;
+	struct tp_addr_index by_local, by_external; /* IP address to relay index */
 	uint16_t port_min, port_max;
 	uint16_t channel_max;
 	uint32_t max_allocations, max_channels;
@@ -259,6 +260,9 @@ void tp_reservation_end(struct tp_turn *turn, struct tp_reservation *r, bool kee
  * @return the relay index, or -1
  */
 int tp_relay_of_external(const struct tp_turn *turn, const struct tp_addr *addr);
+
+/** Is this one of our relayed addresses, as the host calls it?  @return as above */
+int tp_relay_of_local(const struct tp_turn *turn, const struct tp_addr *addr);
 
 /** May clients reach this peer?  With has_port, a relay address only on relayed ports. */
 bool tp_peer_allowed(const struct tp_turn *turn, const struct tp_addr *peer, bool has_port);

@@ -86,7 +86,7 @@ struct tp_turn_conf {
 	uint32_t n_users;
 	const struct tp_turn_secret *secrets;
 	uint32_t n_secrets;
-	const struct tp_prefix *deny, *allow; /* peers; allow wins */
+	const struct tp_prefix *deny, *allow; /* peers; the longest that holds one decides */
 	uint32_t n_deny, n_allow;
 	const struct tp_addr
 			*own; /* addresses of this host, denied as peers but for relayed ports */
@@ -228,6 +228,15 @@ void tp_turn_free(struct tp_turn *turn);
  * @return 0 or -ENOMEM: nothing was changed
  */
 int tp_turn_reload(struct tp_turn *turn, const struct tp_turn_conf *conf);
+
+/**
+ * The addresses of this host, all of them: conf.own, when they change.  What it denies now ends in
+ * tp_turn_recheck().
+ *
+ * @param own  copied; ports play no part
+ * @return 0 or -ENOMEM: nothing was changed
+ */
+int tp_turn_set_own(struct tp_turn *turn, const struct tp_addr own[], uint32_t n);
 
 /* What ended because it is forbidden now. */
 struct tp_turn_forbidden {

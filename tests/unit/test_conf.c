@@ -296,6 +296,11 @@ static void recommended_denies_what_is_no_ordinary_peer(void **state)
 		{ "64:ff9b::808:808", true },
 		{ "64:ff9b:1::1", true },
 		{ "100::1", true },
+		{ "100:0:0:1::1", true },
+		{ "100:0:0:2::1", false },
+		{ "::ffff:0:8.8.8.8", true },
+		{ "192.31.196.1", false }, /* AS112: globally reachable */
+		{ "2620:4f:8000::1", false },
 		{ "2001::1", true },
 		{ "2001:1ff::1", true },
 		{ "2001:200::1", false },
