@@ -116,8 +116,8 @@ static const struct tp_conf_option relay_rows[] = {
 		.min = 1, .max = TP_STEER_MAX_RELAYS, .rows = &address_item,
 		.unit = "entries",
 		.help = "Addresses from which peers are reached.  An allocation gets a port on one of them; clients "
-			"can ask for IPv6 when there is an IPv6 address here.  At most 32 different addresses in "
-			"listen and relay.addresses together.",
+			"can ask for IPv6 when there is an IPv6 address here.  Which one is "
+			"left to chance, so that all are used alike.",
 		.example =
 			"- address: 192.0.2.10\n"
 			"- address: \"2001:db8::10\"\n"

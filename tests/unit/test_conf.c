@@ -464,7 +464,7 @@ static const struct {
 	  FILE_NAME ":2: listen: 0 entries: must be 1-32\n" },
 	{ "no relay address",
 	  REALM LISTEN "relay: { addresses: [] }\n" AUTH,
-	  FILE_NAME ":3: relay.addresses: 0 entries: must be 1-16\n" },
+	  FILE_NAME ":3: relay.addresses: 0 entries: must be 1-128\n" },
 	{ "a relay wildcard",
 	  REALM LISTEN "relay: { addresses: [ { address: 0.0.0.0 } ] }\n" AUTH,
 	  FILE_NAME ":3: relay.addresses[0].address: 0.0.0.0: must be one concrete unicast address\n" },
