@@ -125,7 +125,7 @@ static __always_inline int is_accepted(__u32 addr, __u32 vlan)
 {
 	if (vlan != 0 && !has_accept_bit(vlan >> 6, vlan))
 		return 0;
-	return has_accept_bit(TP_BPF_ACCEPT_ADDRS, addr);
+	return has_accept_bit(TP_BPF_ACCEPT_ADDRS + (addr >> 6), addr);
 }
 
 static __always_inline int is_listener(__u32 addr, __u16 port_be)
@@ -168,7 +168,7 @@ int tp_steer(struct xdp_md *ctx)
 	const struct tp_bpf_ports *relay;
 	const struct udphdr *udp;
 	struct target to = { 0 };
-	__u32 addr;
+	__u32 addr, relay_index;
 
 	if (parse_to_udp(&c, &to))
 		return XDP_PASS;
@@ -176,13 +176,19 @@ int tp_steer(struct xdp_md *ctx)
 	if ((void *)(udp + 1) > c.end)
 		return XDP_PASS;
 
-	addr = find_addr(to.ip, to.is_v6);
+	addr = tp_bpf_find_addr(&conf, to.ip, to.is_v6);
 	if (addr >= TP_BPF_MAX_ADDRS || !is_accepted(addr, to.vlan))
 		return XDP_PASS;
+	/*
+	 * Here and not below: where is_listener() said yes, the verifier knows what addr is, and
+	 * without CAP_PERFMON an index must not be a constant on one path and a variable on
+	 * another.
+	 */
+	relay_index = conf.addr[addr].relay;
 	if (is_listener(addr, udp->dest) && is_client_data(udp, c.end, to.payload_bytes))
 		goto redirect;
 
-	relay = find_ports(addr);
+	relay = find_ports(relay_index);
 	if (!relay || !has_port(relay->fast, bpf_ntohs(udp->dest)))
 		return XDP_PASS;
 

@@ -26,6 +26,8 @@ static int build(struct tp_conf_file *file, const struct tp_conf_raw *raw, struc
 		err = tp_conf_build_addresses(file, raw, conf);
 	if (err == 0)
 		err = tp_conf_build_layout(file, raw, conf);
+	if (err == 0)
+		err = tp_conf_fixed(raw, &conf->fixed);
 	return err < 0 || file->n_errors == 0 ? err : -EINVAL;
 }
 
@@ -98,5 +100,6 @@ void tp_conf_free(struct tp_conf *conf)
 		free(conf->cores[i].queues);
 	free(conf->cores);
 	free(conf->control_socket);
+	free(conf->fixed);
 	free(conf);
 }

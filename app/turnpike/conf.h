@@ -7,7 +7,10 @@
  * Everything that can be known wrong without touching the machine is refused here; what
  * depends on the machine (interfaces, queues, addresses) is checked at start.
  *
- * Threads: control, at start.
+ * A reload reads the file again: tp_conf_adopt() takes over what can change while the relay runs,
+ * tp_conf_diff() names what can not.
+ *
+ * Threads: control.
  */
 #ifndef TP_APP_CONF_H
 #define TP_APP_CONF_H
@@ -77,6 +80,7 @@ struct tp_conf {
 	char *control_socket;
 	bool has_metrics;
 	struct tp_addr metrics; /* address and port of the HTTP listener */
+	char *fixed; /* what a reload can not change, as text: for tp_conf_diff() */
 };
 
 /**
@@ -89,6 +93,18 @@ struct tp_conf {
  * @return 0, -ENOENT or another errno of open, or -EINVAL
  */
 int tp_conf_load(const char *path, FILE *err, struct tp_conf **out);
+
+/**
+ * Name every option that is not live (conf_schema.h) and differs; never a secret.
+ *
+ * @param differs  called for each, in the order of the file; an absent one is "(absent)"
+ */
+void tp_conf_diff(const struct tp_conf *running, const struct tp_conf *file,
+		void (*differs)(void *ctx, const char *path, const char *running, const char *file),
+		void *ctx);
+
+/** Exchange the values of all options that are live; the others stay where they are. */
+void tp_conf_adopt(struct tp_conf *running, struct tp_conf *file);
 
 /** Wipes secrets. */
 void tp_conf_free(struct tp_conf *conf);

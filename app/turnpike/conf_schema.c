@@ -116,8 +116,8 @@ static const struct tp_conf_option relay_rows[] = {
 		.min = 1, .max = TP_STEER_MAX_RELAYS, .rows = &address_item,
 		.unit = "entries",
 		.help = "Addresses from which peers are reached.  An allocation gets a port on one of them; clients "
-			"can ask for IPv6 when there is an IPv6 address here.  At most 32 different addresses in "
-			"listen and relay.addresses together.",
+			"can ask for IPv6 when there is an IPv6 address here.  Which one is "
+			"left to chance, so that all are used alike.",
 		.example =
 			"- address: 192.0.2.10\n"
 			"- address: \"2001:db8::10\"\n"
@@ -169,7 +169,7 @@ static const struct tp_conf_option secret_item = {
 
 static const struct tp_conf_option auth_rows[] = {
 	{
-		.key = "users", .type = TP_CONF_LIST, .is_secret = true,
+		.key = "users", .type = TP_CONF_LIST, .is_secret = true, .is_live = true,
 		AT_LIST(struct tp_conf_raw_auth, users),
 		.min = 0, .max = 65536, .rows = &user_item,
 		.unit = "entries",
@@ -181,7 +181,7 @@ static const struct tp_conf_option auth_rows[] = {
 			"#  key: 0123456789abcdef0123456789abcdef\n",
 	},
 	{
-		.key = "secrets", .type = TP_CONF_LIST, .is_secret = true, .is_off = true,
+		.key = "secrets", .type = TP_CONF_LIST, .is_secret = true, .is_off = true, .is_live = true,
 		AT_LIST(struct tp_conf_raw_auth, secrets),
 		.min = 0, .max = 16, .rows = &secret_item,
 		.unit = "texts of 1-1024 bytes",
@@ -208,9 +208,9 @@ static const struct tp_conf_option allow_item = {
 
 static const struct tp_conf_option peers_rows[] = {
 	{
-		.key = "deny", .type = TP_CONF_LIST,
+		.key = "deny", .type = TP_CONF_LIST, .is_live = true,
 		AT_LIST(struct tp_conf_raw_peers, deny),
-		.min = 0, .max = 4096, .def = "recommended", .rows = &deny_item,
+		.min = 0, .max = 65536, .def = "recommended", .rows = &deny_item,
 		.unit = "prefixes",
 		.help = "Where clients may not send.  The word `recommended` stands for all special-purpose "
 			"addresses of IANA's registries: loopback, link-local, private, multicast, tunnels and so "
@@ -220,11 +220,13 @@ static const struct tp_conf_option peers_rows[] = {
 			"#- 203.0.114.0/24\n",
 	},
 	{
-		.key = "allow", .type = TP_CONF_LIST, .is_off = true,
+		.key = "allow", .type = TP_CONF_LIST, .is_off = true, .is_live = true,
 		AT_LIST(struct tp_conf_raw_peers, allow),
-		.min = 0, .max = 4096, .rows = &allow_item,
+		.min = 0, .max = 65536, .rows = &allow_item,
 		.unit = "prefixes",
-		.help = "Exceptions: what stands here is allowed whatever deny says.",
+		.help = "Exceptions.  Of all prefixes here and in deny that hold an address, the longest decides, "
+			"so that an exception can have exceptions; the same prefix in both is allowed, and so is "
+			"what stands in neither.",
 		.example =
 			"- 10.1.0.0/16\n"
 			"- \"2001:db8:1::/48\"\n",
@@ -234,7 +236,7 @@ static const struct tp_conf_option peers_rows[] = {
 
 static const struct tp_conf_option limits_rows[] = {
 	{
-		.key = "allocations", .type = TP_CONF_UINT,
+		.key = "allocations", .type = TP_CONF_UINT, .is_live = true,
 		AT(struct tp_conf_raw_limits, allocations),
 		.min = 1, .max = 4000000, .def = "65536",
 		.unit = "allocations",
@@ -352,7 +354,7 @@ static const struct tp_conf_option metrics_rows[] = {
 
 static const struct tp_conf_option root_rows[] = {
 	{
-		.key = "realm", .type = TP_CONF_TEXT, .is_required = true,
+		.key = "realm", .type = TP_CONF_TEXT, .is_required = true, .is_live = true,
 		AT(struct tp_conf_raw, realm),
 		.min = 1, .max = TP_STUN_REALM_MAX, .check = tp_conf_text_plain,
 		.help = "The realm of all users, usually the domain of the service.  It is a part of every key: "

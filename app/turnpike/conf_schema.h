@@ -33,6 +33,7 @@ struct tp_conf_option {
 	bool is_secret;        /* the value is never shown */
 	bool is_pointer;       /* MAPPING: by pointer, NULL when absent */
 	bool is_off;           /* the sample shows it commented out */
+	bool is_live;          /* a reload applies it: see tp_conf_adopt(); of a LIST, all of it */
 	uint32_t offset;       /* in the struct of the mapping it stands in */
 	uint32_t size;         /* bytes: of the value; LIST and pointers: of what is pointed to */
 	uint32_t count_offset; /* LIST: of the uint32_t beside it */

@@ -257,7 +257,11 @@ static void signal_ready(struct tp_source *source, uint32_t events)
 	struct signalfd_siginfo si;
 
 	(void)events;
-	if (read(source->fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+	if (read(source->fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return;
+	if (si.ssi_signo == SIGHUP) {
+		json_decref(tp_reload(d));
+	} else {
 		tp_info("stopping: %s", strsignal((int)si.ssi_signo));
 		d->is_stopping = true;
 	}
@@ -273,6 +277,7 @@ static int open_loop(struct tp_daemon *d, struct tp_why *why)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
 	d->signals = (struct tp_source){ signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
 		signal_ready };
 	rc = d->signals.fd < 0 ? -errno : tp_loop_add(&d->loop, &d->signals, EPOLLIN);
@@ -433,12 +438,10 @@ static struct tp_addr *own_addresses(const struct tp_conf *conf, uint32_t *n)
 	return own;
 }
 
-static int open_turn(struct tp_daemon *d, struct tp_why *why)
+/* All but the addresses of this host and the key of nonces. */
+static struct tp_turn_conf turn_conf(const struct tp_conf *conf)
 {
-	const struct tp_conf *conf = d->conf;
-	uint32_t n_own;
-	struct tp_addr *own = own_addresses(conf, &n_own);
-	struct tp_turn_conf tc = {
+	return (struct tp_turn_conf){
 		.realm = conf->realm,
 		.relays = conf->relays,
 		.n_relays = conf->n_relays,
@@ -452,14 +455,28 @@ static int open_turn(struct tp_daemon *d, struct tp_why *why)
 		.n_deny = conf->n_deny,
 		.allow = conf->allow,
 		.n_allow = conf->n_allow,
-		.own = own,
-		.n_own = n_own,
 		.max_allocations = conf->max_allocations,
 		.max_channels = conf->max_channels,
 		.legacy_channels = conf->legacy_channels,
 	};
+}
+
+int tp_daemon_reload_turn(struct tp_daemon *d)
+{
+	const struct tp_turn_conf tc = turn_conf(d->conf);
+
+	return tp_turn_reload(d->turn, &tc);
+}
+
+static int open_turn(struct tp_daemon *d, struct tp_why *why)
+{
+	struct tp_turn_conf tc = turn_conf(d->conf);
+	uint32_t n_own;
+	struct tp_addr *own = own_addresses(d->conf, &n_own);
 	int rc = -ENOMEM;
 
+	tc.own = own;
+	tc.n_own = n_own;
 	on_random(NULL, tc.nonce_key, sizeof(tc.nonce_key));
 	if (own != NULL)
 		rc = tp_turn_new(&tc, &turn_ops, d, &d->turn);
@@ -562,7 +579,7 @@ static int timeout_ms(const struct tp_daemon *d)
 
 	if (next > d->tick_ns)
 		next = d->tick_ns;
-	if (next <= d->now.mono_ns)
+	if (next <= d->now.mono_ns || d->reload.is_rechecking)
 		return 0;
 	return (int)((next - d->now.mono_ns + TP_NS_PER_MS - 1) / TP_NS_PER_MS);
 }
@@ -582,6 +599,8 @@ static void run(struct tp_daemon *d)
 	while (!d->is_stopping) {
 		tp_loop_run(&d->loop, timeout_ms(d));
 		tp_turn_expire(d->turn, d->now.mono_ns);
+		if (d->reload.is_rechecking)
+			tp_reload_step(d);
 		tp_kernel_path_flush(d->kernel_path);
 		tick(d);
 	}
@@ -609,7 +628,7 @@ static void stop(struct tp_daemon *d)
 	tp_loop_fini(&d->loop);
 }
 
-int tp_daemon_run(const struct tp_conf *conf, struct tp_why *why)
+int tp_daemon_run(struct tp_conf *conf, const char *path, struct tp_why *why)
 {
 	struct tp_daemon *d = calloc(1, sizeof(*d));
 	int rc;
@@ -617,6 +636,7 @@ int tp_daemon_run(const struct tp_conf *conf, struct tp_why *why)
 	if (d == NULL)
 		return tp_why_set(why, -ENOMEM, "out of memory");
 	d->conf = conf;
+	d->conf_path = path;
 	d->signals.fd = -1;
 	d->started_ns = tp_clock_now_ns();
 	rc = tp_loop_init(&d->loop, woke, d);

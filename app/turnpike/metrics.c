@@ -141,6 +141,26 @@ static void write_turn(FILE *f, const struct tp_daemon *d)
 			(tp_clock_now_ns() - d->started_ns) / TP_NS_PER_SEC);
 }
 
+static void counter(FILE *f, const char *name, const char *help, uint64_t value)
+{
+	family(f, name, "counter", help);
+	fprintf(f, "turnpike_%s %" PRIu64 "\n", name, value);
+}
+
+static void write_reload(FILE *f, const struct tp_reload *r)
+{
+	counter(f, "reloads_total", "Times the configuration file was read again and applied.",
+			r->done);
+	counter(f, "reloads_failed_total", "Times it had errors, and nothing was changed.",
+			r->failed);
+	counter(f, "permissions_forbidden_total",
+			"Permissions that ended because a reload denied their peer.",
+			r->ended.permissions);
+	counter(f, "channels_forbidden_total",
+			"Channels that ended because a reload denied their peer.",
+			r->ended.channels);
+}
+
 static char *metrics_text(const struct tp_daemon *d, size_t *len)
 {
 	char *text = NULL;
@@ -152,6 +172,7 @@ static char *metrics_text(const struct tp_daemon *d, size_t *len)
 	write_workers(f, d);
 	write_ports(f, d);
 	write_kernel_path(f, d);
+	write_reload(f, &d->reload);
 	if (fclose(f) != 0) {
 		free(text);
 		return NULL;

@@ -168,6 +168,13 @@ json_t *tp_report_stats(const struct tp_daemon *d)
 	json_object_set_new(o, "interfaces", interfaces_json(d));
 	json_object_set_new(o, "turn", turn_json(d));
 	json_object_set_new(o, "flows", number(d->flows == NULL ? 0 : tp_flow_count(d->flows)));
+	json_object_set_new(o, "reload",
+			json_pack("{s:I,s:I,s:I,s:I}", "reloads", (json_int_t)d->reload.done,
+					"reloads_failed", (json_int_t)d->reload.failed,
+					"permissions_forbidden",
+					(json_int_t)d->reload.ended.permissions,
+					"channels_forbidden",
+					(json_int_t)d->reload.ended.channels));
 	json_object_set_new(o, "flows_refused", number(tp_fast_refused(d->fast)));
 	return o;
 }

@@ -23,6 +23,7 @@ static const char help[] =
 		"  stats                 packets, bytes and verdicts of each worker and in total, XDP\n"
 		"                        statistics, and the mode that each interface got\n"
 		"  allocations           who relays what\n"
+		"  reload                read the configuration file again\n"
 		"\n"
 		"  -s, --socket PATH     control socket (default " DEFAULT_SOCKET ")\n"
 		"  -j, --json            print JSON\n"
@@ -160,6 +161,7 @@ static void print_stats(const json_t *o)
 				text(item, "asked"), text(item, "mode"));
 	print_all("", json_object_get(o, "turn"));
 	print_counter("", "flows", number(o, "flows"));
+	print_used("", json_object_get(o, "reload"));
 	printf("\nall workers:\n");
 	print_sums(json_object_get(o, "total"));
 	json_array_foreach (json_object_get(o, "workers"), i, item)
@@ -249,6 +251,29 @@ static int allocations(FILE *f, bool is_json)
 	return EXIT_SUCCESS;
 }
 
+/* ---- reload ---- */
+
+static int reload(FILE *f, bool is_json)
+{
+	json_t *o = ask(f, "reload"), *item;
+	bool is_ok = json_is_true(json_object_get(o, "ok"));
+	size_t i;
+
+	if (o == NULL)
+		return EXIT_FAILURE;
+	if (is_json)
+		print_json(o);
+	json_array_foreach (json_object_get(o, "errors"), i, item)
+		fprintf(stderr, "%s\n", json_string_value(item));
+	json_array_foreach (json_object_get(o, "restart"), i, item)
+		fprintf(stderr, "%s: %s in the file, stays %s: this takes a restart\n",
+				text(item, "option"), text(item, "file"), text(item, "running"));
+	if (!is_ok)
+		fputs("turnpikectl: nothing was changed\n", stderr);
+	json_decref(o);
+	return is_ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 /* ---- the command ---- */
 
 static const struct {
@@ -257,6 +282,7 @@ static const struct {
 } commands[] = {
 	{ "stats", stats },
 	{ "allocations", allocations },
+	{ "reload", reload },
 };
 
 static int run_command(const char *name, const char *socket_path, bool is_json)

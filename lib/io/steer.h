@@ -18,9 +18,9 @@
 #include "base/addr.h"
 #include "base/why.h"
 
-#define TP_STEER_MAX_ADDRS 32 /* local addresses, listeners' and relays' together */
+#define TP_STEER_MAX_ADDRS 160 /* local addresses, listeners' and relays' together */
 #define TP_STEER_MAX_LISTENERS 32
-#define TP_STEER_MAX_RELAYS 16 /* relay addresses */
+#define TP_STEER_MAX_RELAYS 128 /* relay addresses */
 
 struct tp_steer;
 struct tp_steer_if;

@@ -17,6 +17,7 @@
 #include <sys/queue.h>
 
 #include "base/bucket.h"
+#include "turn/addr_index.h"
 #include "turn/auth.h"
 #include "turn/policy.h"
 #include "turn/ports.h"
@@ -127,11 +128,11 @@ struct tp_turn {
 	struct tp_turn_ops ops;
 	void *ctx;
 	struct tp_auth *auth;
-	struct tp_policy policy;
-	struct tp_addr *own;
-	uint32_t n_own;
+	struct tp_policy *policy;
+	struct tp_addr_index own; /* addresses of this host */
 	struct tp_relay *relays;
 	uint32_t n_relays;
+	struct tp_addr_index by_local, by_external; /* IP address to relay index */
 	uint16_t port_min, port_max;
 	uint16_t channel_max;
 	uint32_t max_allocations, max_channels;
@@ -146,6 +147,7 @@ struct tp_turn {
 	uint32_t *free_slots;
 	uint32_t n_free_slots;
 	uint64_t next_id;
+	uint32_t recheck_slot; /* where tp_turn_recheck() goes on */
 	struct tp_turn_counts count;
 };
 
@@ -206,6 +208,9 @@ struct tp_permission *tp_permission_find(struct tp_turn *turn, const struct tp_a
 struct tp_permission *tp_permission_set(struct tp_turn *turn, struct tp_allocation *alloc,
 		const struct tp_addr *peer, uint64_t deadline_ns);
 
+/** Its time is over, or it is forbidden now; one that channels need stays, without force. */
+void tp_permission_end(struct tp_turn *turn, struct tp_permission *perm);
+
 /** An indication was relayed by it: tell the fast path. */
 void tp_permission_use(struct tp_turn *turn, struct tp_permission *perm);
 
@@ -229,6 +234,19 @@ struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *al
 void tp_channel_set_deadline(
 		struct tp_turn *turn, struct tp_channel *channel, uint64_t deadline_ns);
 
+/** End it, and its permission if nothing else holds that. */
+void tp_channel_end(struct tp_turn *turn, struct tp_channel *channel);
+
+/** A leg's deadline moved: tell the fast path of what hangs on it.  at: tp_leg_at() */
+void tp_peers_publish(struct tp_turn *turn, struct tp_allocation *alloc, unsigned at);
+
+/** End all channels and permissions of a leg.  at: tp_leg_at() */
+void tp_peers_forget(struct tp_turn *turn, struct tp_allocation *alloc, unsigned at);
+
+/** End what is to peers that are not allowed (any more). */
+void tp_peers_recheck(
+		struct tp_turn *turn, struct tp_allocation *alloc, struct tp_turn_forbidden *ended);
+
 /** Keep a port aside under a token.  @return NULL: out of memory */
 struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const uint8_t token[TP_TOKEN_LEN],
 		uint32_t relay, uint16_t port, uint64_t deadline_ns);
@@ -242,6 +260,9 @@ void tp_reservation_end(struct tp_turn *turn, struct tp_reservation *r, bool kee
  * @return the relay index, or -1
  */
 int tp_relay_of_external(const struct tp_turn *turn, const struct tp_addr *addr);
+
+/** Is this one of our relayed addresses, as the host calls it?  @return as above */
+int tp_relay_of_local(const struct tp_turn *turn, const struct tp_addr *addr);
 
 /** May clients reach this peer?  With has_port, a relay address only on relayed ports. */
 bool tp_peer_allowed(const struct tp_turn *turn, const struct tp_addr *peer, bool has_port);

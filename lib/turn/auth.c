@@ -105,6 +105,11 @@ void tp_auth_free(struct tp_auth *auth)
 	free(auth);
 }
 
+void tp_auth_inherit(struct tp_auth *auth, const struct tp_auth *old)
+{
+	memcpy(auth->nonce_key, old->nonce_key, sizeof(auth->nonce_key));
+}
+
 const char *tp_auth_realm(const struct tp_auth *auth)
 {
 	return auth->realm;

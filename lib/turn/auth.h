@@ -23,6 +23,9 @@ struct tp_auth;
 int tp_auth_new(const struct tp_turn_conf *conf, struct tp_auth **out);
 void tp_auth_free(struct tp_auth *auth);
 
+/** Take over from the one before, which a reload replaces: nonces that it gave out stay good. */
+void tp_auth_inherit(struct tp_auth *auth, const struct tp_auth *old);
+
 const char *tp_auth_realm(const struct tp_auth *auth);
 
 /** Make a nonce for a source; it expires TP_TURN_NONCE_SEC after now. */

@@ -31,18 +31,12 @@ static int relays_new(struct tp_turn *turn, const struct tp_turn_conf *conf)
 			return rc;
 		}
 	}
-	return 0;
-}
-
-static int own_new(struct tp_turn *turn, const struct tp_turn_conf *conf)
-{
-	turn->own = calloc(conf->n_own + 1, sizeof(*turn->own));
-	if (turn->own == NULL)
-		return -ENOMEM;
-	if (conf->n_own > 0)
-		memcpy(turn->own, conf->own, conf->n_own * sizeof(*turn->own));
-	turn->n_own = conf->n_own;
-	return 0;
+	rc = tp_addr_index_init(&turn->by_local, &conf->relays->local, sizeof(*conf->relays),
+			conf->n_relays);
+	if (rc == 0)
+		rc = tp_addr_index_init(&turn->by_external, &conf->relays->external,
+				sizeof(*conf->relays), conf->n_relays);
+	return rc;
 }
 
 int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, void *ctx,
@@ -69,11 +63,11 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 	};
 	while (tp_turn_hash_seed == 0)
 		ops->random(ctx, &tp_turn_hash_seed, sizeof(tp_turn_hash_seed));
-	rc = tp_policy_init(&turn->policy, conf->deny, conf->n_deny, conf->allow, conf->n_allow);
+	rc = tp_policy_new(conf->deny, conf->n_deny, conf->allow, conf->n_allow, &turn->policy);
 	if (rc == 0)
 		rc = tp_auth_new(conf, &turn->auth);
 	if (rc == 0)
-		rc = own_new(turn, conf);
+		rc = tp_turn_set_own(turn, conf->own, conf->n_own);
 	if (rc == 0)
 		rc = relays_new(turn, conf);
 	if (rc < 0) {
@@ -100,13 +94,50 @@ void tp_turn_free(struct tp_turn *turn)
 		free(turn->relays[i].by_port);
 	}
 	tp_auth_free(turn->auth);
-	tp_policy_fini(&turn->policy);
+	tp_policy_free(turn->policy);
 	tp_timers_fini(&turn->timers);
+	tp_addr_index_fini(&turn->own);
+	tp_addr_index_fini(&turn->by_local);
+	tp_addr_index_fini(&turn->by_external);
 	free(turn->relays);
-	free(turn->own);
 	free(turn->slots);
 	free(turn->free_slots);
 	free(turn);
+}
+
+int tp_turn_reload(struct tp_turn *turn, const struct tp_turn_conf *conf)
+{
+	struct tp_policy *policy;
+	struct tp_auth *auth;
+	int rc = tp_policy_new(conf->deny, conf->n_deny, conf->allow, conf->n_allow, &policy);
+
+	if (rc < 0)
+		return rc;
+	rc = tp_auth_new(conf, &auth);
+	if (rc < 0) {
+		tp_policy_free(policy);
+		return rc;
+	}
+	/* From here on nothing fails. */
+	tp_auth_inherit(auth, turn->auth);
+	tp_auth_free(turn->auth);
+	turn->auth = auth;
+	tp_policy_free(turn->policy);
+	turn->policy = policy;
+	turn->max_allocations = conf->max_allocations;
+	turn->recheck_slot = 0;
+	return 0;
+}
+
+bool tp_turn_recheck(struct tp_turn *turn, uint32_t n, struct tp_turn_forbidden *ended)
+{
+	for (; n > 0 && turn->recheck_slot < turn->n_slots; n--) {
+		struct tp_allocation *alloc = turn->slots[turn->recheck_slot++];
+
+		if (alloc != NULL)
+			tp_peers_recheck(turn, alloc, ended);
+	}
+	return turn->recheck_slot < turn->n_slots;
 }
 
 static enum tp_slow_verdict from_client_stun(struct tp_turn *turn, const struct tp_turn_now *now,
@@ -146,19 +177,11 @@ enum tp_slow_verdict tp_turn_from_client(struct tp_turn *turn, const struct tp_t
 	return from_client_stun(turn, now, tuple, packet);
 }
 
-static int relay_of_local(const struct tp_turn *turn, const struct tp_addr *local)
-{
-	for (uint32_t i = 0; i < turn->n_relays; i++)
-		if (tp_addr_same_ip(&turn->relays[i].addr.local, local))
-			return (int)i;
-	return -1;
-}
-
 enum tp_slow_verdict tp_turn_from_peer(struct tp_turn *turn, const struct tp_turn_now *now,
 		const struct tp_addr *relay_local, const struct tp_addr *peer,
 		const struct tp_turn_packet *packet)
 {
-	int relay = relay_of_local(turn, relay_local);
+	int relay = tp_relay_of_local(turn, relay_local);
 	struct tp_allocation *alloc;
 
 	tp_turn_expire(turn, now->mono_ns);
@@ -173,7 +196,7 @@ enum tp_slow_verdict tp_turn_from_peer(struct tp_turn *turn, const struct tp_tur
 enum tp_slow_verdict tp_turn_from_icmp(struct tp_turn *turn, const struct tp_turn_now *now,
 		const struct tp_icmp_error *error)
 {
-	int relay = relay_of_local(turn, &error->src);
+	int relay = tp_relay_of_local(turn, &error->src);
 	struct tp_allocation *alloc;
 
 	tp_turn_expire(turn, now->mono_ns);

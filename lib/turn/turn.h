@@ -86,7 +86,7 @@ struct tp_turn_conf {
 	uint32_t n_users;
 	const struct tp_turn_secret *secrets;
 	uint32_t n_secrets;
-	const struct tp_prefix *deny, *allow; /* peers; allow wins */
+	const struct tp_prefix *deny, *allow; /* peers; the longest that holds one decides */
 	uint32_t n_deny, n_allow;
 	const struct tp_addr
 			*own; /* addresses of this host, denied as peers but for relayed ports */
@@ -219,6 +219,40 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 
 /** Ends every allocation (TP_TURN_END_SHUTDOWN) and wipes keys. */
 void tp_turn_free(struct tp_turn *turn);
+
+/**
+ * Apply what can change while it runs: realm, users, secrets, deny, allow, max_allocations.  The
+ * rest of conf is not looked at.  Allocations stay, those of users who are gone too, until they
+ * end by themselves; what the new lists deny ends in tp_turn_recheck().
+ *
+ * @return 0 or -ENOMEM: nothing was changed
+ */
+int tp_turn_reload(struct tp_turn *turn, const struct tp_turn_conf *conf);
+
+/**
+ * The addresses of this host, all of them: conf.own, when they change.  What it denies now ends in
+ * tp_turn_recheck().
+ *
+ * @param own  copied; ports play no part
+ * @return 0 or -ENOMEM: nothing was changed
+ */
+int tp_turn_set_own(struct tp_turn *turn, const struct tp_addr own[], uint32_t n);
+
+/* What ended because it is forbidden now. */
+struct tp_turn_forbidden {
+	uint64_t permissions, channels;
+};
+
+/**
+ * Look at the permissions and channels of up to n allocations (slots) again, and end those to
+ * peers that are no longer allowed.  To be called after tp_turn_reload() until it returns false,
+ * in slices, so that a million allocations do not stop the loop.  What clients ask for meanwhile
+ * is judged by the new lists at once.
+ *
+ * @param[in,out] ended  is added to
+ * @return whether there is more
+ */
+bool tp_turn_recheck(struct tp_turn *turn, uint32_t n, struct tp_turn_forbidden *ended);
 
 /* The two clocks of a call: deadlines, and the time of day (credentials, nonces). */
 struct tp_turn_now {
