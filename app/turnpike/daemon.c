@@ -448,6 +448,9 @@ static int open_turn(struct tp_daemon *d, struct tp_why *why)
 		.n_users = conf->n_users,
 		.secrets = conf->secrets,
 		.n_secrets = conf->n_secrets,
+		.secret_hmac = conf->secret_hmac,
+		.is_expiry_strict = conf->is_expiry_strict,
+		.n_algorithms = conf->n_algorithms,
 		.deny = conf->deny,
 		.n_deny = conf->n_deny,
 		.allow = conf->allow,
@@ -460,6 +463,7 @@ static int open_turn(struct tp_daemon *d, struct tp_why *why)
 	};
 	int rc = -ENOMEM;
 
+	memcpy(tc.algorithms, conf->algorithms, sizeof(tc.algorithms));
 	on_random(NULL, tc.nonce_key, sizeof(tc.nonce_key));
 	if (own != NULL)
 		rc = tp_turn_new(&tc, &turn_ops, d, &d->turn);
