@@ -15,7 +15,7 @@ set -euo pipefail
 declare -A packages=(
 	[build]="bpftool clang gcc libbpf-dev libc6-dev libcap-ng-dev libcyaml-dev libdpdk-dev
 		libjansson-dev libmicrohttpd-dev libmnl-dev libnuma-dev libseccomp-dev libssl-dev
-		libsystemd-dev libxdp-dev libxxhash-dev libyaml-dev linux-libc-dev llvm meson
+		libsystemd-dev libunistring-dev libxdp-dev libxxhash-dev libyaml-dev linux-libc-dev llvm meson
 		ninja-build pkg-config uthash-dev zlib1g-dev"
 	[run]="ca-certificates ethtool iproute2 iputils-ping libevent-core-2.1-7
 		libevent-extra-2.1-7 procps python3"

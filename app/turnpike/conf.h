@@ -63,6 +63,10 @@ struct tp_conf {
 	uint32_t n_users;
 	struct tp_turn_secret *secrets;
 	uint32_t n_secrets;
+	enum tp_credential_hmac secret_hmac;
+	bool is_expiry_strict;
+	enum tp_password_algorithm algorithms[TP_TURN_ALGORITHMS]; /* the preferred one first */
+	uint8_t n_algorithms;
 	struct tp_prefix *deny; /* `recommended` expanded */
 	uint32_t n_deny;
 	struct tp_prefix *allow;

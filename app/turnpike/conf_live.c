@@ -191,6 +191,11 @@ void tp_conf_adopt(struct tp_conf *running, struct tp_conf *file)
 	EXCHANGE(running, file, n_users);
 	EXCHANGE(running, file, secrets);
 	EXCHANGE(running, file, n_secrets);
+	EXCHANGE(running, file, secret_hmac);
+	EXCHANGE(running, file, is_expiry_strict);
+	EXCHANGE(running, file, n_algorithms);
+	for (int i = 0; i < TP_TURN_ALGORITHMS; i++)
+		EXCHANGE(running, file, algorithms[i]);
 	EXCHANGE(running, file, deny);
 	EXCHANGE(running, file, n_deny);
 	EXCHANGE(running, file, allow);

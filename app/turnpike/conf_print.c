@@ -83,6 +83,15 @@ static void print_auth(FILE *out, const struct tp_conf *conf)
 		fputs("  secrets:\n", out);
 	for (i = 0; i < conf->n_secrets; i++)
 		fputs("    - \"(hidden)\"\n", out);
+	fprintf(out, "  secret_hmac: %s\n",
+			tp_conf_enum_name(tp_conf_hmac_names, (int64_t)conf->secret_hmac));
+	fprintf(out, "  strict_expiry: %s\n", conf->is_expiry_strict ? "true" : "false");
+	fputs("  algorithms: [", out);
+	for (i = 0; i < conf->n_algorithms; i++)
+		fprintf(out, "%s%s", i == 0 ? " " : ", ",
+				tp_conf_enum_name(tp_conf_algorithm_names,
+						(int64_t)conf->algorithms[i]));
+	fputs(" ]\n", out);
 }
 
 static void print_prefixes(

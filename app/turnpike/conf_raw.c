@@ -261,6 +261,7 @@ void tp_conf_raw_free(struct tp_conf_raw *raw)
 	for (i = 0; i < raw->auth.n_users; i++) {
 		wipe(raw->auth.users[i].password);
 		wipe(raw->auth.users[i].key);
+		wipe(raw->auth.users[i].key_sha256);
 	}
 	for (i = 0; i < raw->auth.n_secrets; i++)
 		wipe(raw->auth.secrets[i]);

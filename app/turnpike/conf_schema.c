@@ -40,6 +40,18 @@ const cyaml_strval_t tp_conf_dscp_names[] = {
 	{ NULL, 0 },
 };
 
+const cyaml_strval_t tp_conf_hmac_names[] = {
+	{ "sha1", TP_CREDENTIAL_SHA1 },
+	{ "sha256", TP_CREDENTIAL_SHA256 },
+	{ NULL, 0 },
+};
+
+const cyaml_strval_t tp_conf_algorithm_names[] = {
+	{ "sha256", TP_ALGORITHM_SHA256 },
+	{ "md5", TP_ALGORITHM_MD5 },
+	{ NULL, 0 },
+};
+
 static const cyaml_strval_t driver_names[] = {
 	{ "afxdp", 0 },
 	{ NULL, 0 },
@@ -138,14 +150,14 @@ static const struct tp_conf_option user_rows[] = {
 	{
 		.key = "name", .type = TP_CONF_TEXT, .is_required = true,
 		AT(struct tp_conf_raw_user, name),
-		.min = 1, .max = 508, .check = tp_conf_text_plain,
+		.min = 1, .max = 508, .check = tp_conf_text_opaque,
 		.help = "Unique.  No control characters.",
 	},
 	{
 		.key = "password", .type = TP_CONF_TEXT, .is_secret = true,
 		AT(struct tp_conf_raw_user, password),
-		.min = 1, .max = 1024,
-		.help = "Turned into the key when read, then forgotten.",
+		.min = 1, .max = 1024, .check = tp_conf_text_opaque,
+		.help = "Turned into both keys when read, then forgotten.",
 	},
 	{
 		.key = "key", .type = TP_CONF_TEXT, .is_secret = true,
@@ -153,7 +165,16 @@ static const struct tp_conf_option user_rows[] = {
 		.min = 32, .max = 32, .check = tp_conf_text_key,
 		.unit = "32 hexadecimal digits",
 		.help = "Instead of the password: MD5 of name:realm:password, so that the password need not stand "
-			"in this file.  It opens this realm as well as the password does: guard it alike.",
+			"in this file.  `turnpikectl user-key` computes it.  It opens this realm as well as the "
+			"password does: guard it alike.",
+	},
+	{
+		.key = "key_sha256", .type = TP_CONF_TEXT, .is_secret = true,
+		AT(struct tp_conf_raw_user, key_sha256),
+		.min = 64, .max = 64, .check = tp_conf_text_key_sha256,
+		.unit = "64 hexadecimal digits",
+		.help = "The same by SHA-256, beside or instead of key.  A user without one of the two can not "
+			"use clients that need it: those of RFC 5389 (all browsers) need key.",
 	},
 	{ .key = NULL },
 };
@@ -167,18 +188,26 @@ static const struct tp_conf_option secret_item = {
 	.min = 1, .max = 1024,
 };
 
+static const struct tp_conf_option algorithm_item = {
+	.key = "", .type = TP_CONF_TEXT, .size = sizeof(char *),
+	.min = 1, .max = 16, .check = tp_conf_text_algorithm,
+};
+
 static const struct tp_conf_option auth_rows[] = {
 	{
 		.key = "users", .type = TP_CONF_LIST, .is_secret = true, .is_live = true,
 		AT_LIST(struct tp_conf_raw_auth, users),
 		.min = 0, .max = 65536, .rows = &user_item,
 		.unit = "entries",
-		.help = "Fixed users.  Each has a password or a key, not both.",
+		.help = "Fixed users.  Each has a password, or one or both keys.  Names and passwords are taken as "
+			"clients do (RFC 8265, OpaqueString): other spaces count as spaces, and accents are the "
+			"same however they were typed.",
 		.example =
 			"- name: alice\n"
 			"  password: change-me\n"
 			"#- name: bob\n"
-			"#  key: 0123456789abcdef0123456789abcdef\n",
+			"#  key: 0123456789abcdef0123456789abcdef\n"
+			"#  key_sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n",
 	},
 	{
 		.key = "secrets", .type = TP_CONF_LIST, .is_secret = true, .is_off = true, .is_live = true,
@@ -187,11 +216,38 @@ static const struct tp_conf_option auth_rows[] = {
 		.unit = "texts of 1-1024 bytes",
 		.help = "Secrets shared with the service that hands out time-limited credentials: the user name "
 			"is EXPIRY or EXPIRY:ID (EXPIRY in Unix seconds), the password is the base64 text of "
-			"HMAC-SHA1(secret, user name).  Newest first: to change a secret, put the new one before the "
-			"old one, and drop the old one when its credentials have expired.",
+			"HMAC(secret, user name).  `turnpikectl credentials` makes some.  Newest first: to change a "
+			"secret, put the new one before the old one, and drop the old one when its credentials have "
+			"expired.",
 		.example =
 			"- change-me-newest\n"
 			"- change-me-previous\n",
+	},
+	{
+		.key = "secret_hmac", .type = TP_CONF_ENUM, .is_live = true,
+		AT(struct tp_conf_raw_auth, secret_hmac),
+		.names = tp_conf_hmac_names, .def = "sha1",
+		.help = "Hash of that HMAC.  sha1 is what services know; sha256 only if yours does.",
+	},
+	{
+		.key = "strict_expiry", .type = TP_CONF_BOOL, .is_live = true,
+		AT(struct tp_conf_raw_auth, strict_expiry), .def = "false",
+		.help = "false: an expired user name gets no new allocation, and keeps the one that it has.  true: "
+			"every request of it is refused, so its allocation ends with the lifetime it was last "
+			"granted (an hour at most).",
+	},
+	{
+		.key = "algorithms", .type = TP_CONF_LIST, .is_off = true, .is_live = true,
+		AT_LIST(struct tp_conf_raw_auth, algorithms),
+		.min = 1, .max = TP_TURN_ALGORITHMS, .rows = &algorithm_item,
+		.unit = "of sha256 and md5",
+		.help = "Password algorithms offered, the preferred one first (RFC 8489).  Without md5 clients of "
+			"RFC 5389, all browsers among them, are refused, and so is HMAC-SHA1.  Absent: sha256, then "
+			"md5; the other way around if a user has no key_sha256, because clients choose before they "
+			"say who they are.",
+		.example =
+			"- sha256\n"
+			"- md5\n",
 	},
 	{ .key = NULL },
 };
@@ -356,9 +412,10 @@ static const struct tp_conf_option root_rows[] = {
 	{
 		.key = "realm", .type = TP_CONF_TEXT, .is_required = true, .is_live = true,
 		AT(struct tp_conf_raw, realm),
-		.min = 1, .max = TP_STUN_REALM_MAX, .check = tp_conf_text_plain,
+		.min = 1, .max = 127, .check = tp_conf_text_opaque,
 		.help = "The realm of all users, usually the domain of the service.  It is a part of every key: "
-			"when it changes, keys must be made anew.",
+			"when it changes, keys must be made anew.  Every client is told it before it is known, so "
+			"keep it short: up to 84 bytes, that answer has no more than 200.",
 		.example = "example.org",
 	},
 	{

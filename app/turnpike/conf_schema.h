@@ -50,7 +50,8 @@ struct tp_conf_option {
 /** The row of the whole file. */
 extern const struct tp_conf_option tp_conf_root;
 
-extern const cyaml_strval_t tp_conf_mode_names[], tp_conf_idle_names[], tp_conf_dscp_names[];
+extern const cyaml_strval_t tp_conf_mode_names[], tp_conf_idle_names[], tp_conf_dscp_names[],
+		tp_conf_hmac_names[], tp_conf_algorithm_names[];
 
 /** @return the name of a value that is in the table */
 const char *tp_conf_enum_name(const cyaml_strval_t *names, int64_t value);
@@ -79,7 +80,7 @@ struct tp_conf_raw_relay {
 
 struct tp_conf_raw_user {
 	char *name;
-	char *password, *key; /* either may be NULL */
+	char *password, *key, *key_sha256; /* any may be NULL */
 };
 
 struct tp_conf_raw_auth {
@@ -87,6 +88,10 @@ struct tp_conf_raw_auth {
 	uint32_t n_users;
 	char **secrets;
 	uint32_t n_secrets;
+	int secret_hmac; /* enum tp_credential_hmac */
+	bool strict_expiry;
+	char **algorithms;
+	uint32_t n_algorithms; /* 0: absent */
 };
 
 struct tp_conf_raw_peers {
@@ -149,8 +154,11 @@ const char *tp_conf_text_listener(const char *text); /* an address clients can b
 const char *tp_conf_text_concrete(const char *text); /* one unicast address */
 const char *tp_conf_text_address(const char *text);  /* any address that can be bound */
 const char *tp_conf_text_prefix(const char *text);
-const char *tp_conf_text_deny(const char *text); /* a prefix, or "recommended" */
-const char *tp_conf_text_key(const char *text);  /* 32 hexadecimal digits */
+const char *tp_conf_text_deny(const char *text);       /* a prefix, or "recommended" */
+const char *tp_conf_text_opaque(const char *text);     /* RFC 8265, OpaqueString */
+const char *tp_conf_text_key(const char *text);        /* 32 hexadecimal digits */
+const char *tp_conf_text_key_sha256(const char *text); /* 64 */
+const char *tp_conf_text_algorithm(const char *text);
 const char *tp_conf_text_interface(const char *text);
 const char *tp_conf_text_queue(const char *text); /* INTERFACE:QUEUE */
 const char *tp_conf_text_path(const char *text);

@@ -441,7 +441,7 @@ static struct tp_addr *own_addresses(const struct tp_conf *conf, uint32_t *n)
 /* All but the addresses of this host and the key of nonces. */
 static struct tp_turn_conf turn_conf(const struct tp_conf *conf)
 {
-	return (struct tp_turn_conf){
+	struct tp_turn_conf tc = {
 		.realm = conf->realm,
 		.relays = conf->relays,
 		.n_relays = conf->n_relays,
@@ -451,6 +451,9 @@ static struct tp_turn_conf turn_conf(const struct tp_conf *conf)
 		.n_users = conf->n_users,
 		.secrets = conf->secrets,
 		.n_secrets = conf->n_secrets,
+		.secret_hmac = conf->secret_hmac,
+		.is_expiry_strict = conf->is_expiry_strict,
+		.n_algorithms = conf->n_algorithms,
 		.deny = conf->deny,
 		.n_deny = conf->n_deny,
 		.allow = conf->allow,
@@ -459,6 +462,9 @@ static struct tp_turn_conf turn_conf(const struct tp_conf *conf)
 		.max_channels = conf->max_channels,
 		.legacy_channels = conf->legacy_channels,
 	};
+
+	memcpy(tc.algorithms, conf->algorithms, sizeof(tc.algorithms));
+	return tc;
 }
 
 int tp_daemon_reload_turn(struct tp_daemon *d)

@@ -270,8 +270,8 @@ enum tp_slow_verdict tp_request_allocate(struct tp_request *rq)
 	err = check_allocate(rq, &w);
 	if (err != TP_STUN_OK)
 		return tp_request_refuse(rq, err);
-	rq->alloc = tp_allocation_new(turn, rq->tuple, &rq->msg->attr[TP_STUN_USERNAME_AT], rq->key,
-			rq->now->mono_ns);
+	rq->alloc = tp_allocation_new(
+			turn, rq->tuple, &rq->who.name, &rq->who.key, rq->now->mono_ns);
 	if (rq->alloc == NULL)
 		return tp_request_refuse(rq, TP_STUN_INSUFFICIENT_CAPACITY);
 	memcpy(rq->alloc->tid, rq->msg->tid, TP_STUN_TID_LEN);

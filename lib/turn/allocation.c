@@ -78,8 +78,7 @@ static void give_slot(struct tp_turn *turn, const struct tp_allocation *alloc)
 }
 
 struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tuple *tuple,
-		const struct tp_stun_value *username, const uint8_t key[TP_KEY_MD5_LEN],
-		uint64_t now_ns)
+		const struct tp_stun_value *username, const struct tp_key *key, uint64_t now_ns)
 {
 	struct tp_allocation *alloc = calloc(1, sizeof(*alloc) + username->len + 1u);
 
@@ -94,7 +93,7 @@ struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tu
 	take_slot(turn, alloc);
 	alloc->id = ++turn->next_id;
 	alloc->created_ns = now_ns;
-	memcpy(alloc->key, key, sizeof(alloc->key));
+	alloc->key = *key;
 	memcpy(alloc->username, username->data, username->len);
 	alloc->username_len = username->len;
 	for (uint8_t i = 0; i < 2; i++) {
@@ -118,7 +117,7 @@ static void allocation_free(struct tp_turn *turn, struct tp_allocation *alloc)
 	tp_timers_unreserve(&turn->timers, 2);
 	give_slot(turn, alloc);
 	turn->count.allocations--;
-	tp_secret_wipe(alloc->key, sizeof(alloc->key));
+	tp_secret_wipe(&alloc->key, sizeof(alloc->key));
 	free(alloc);
 }
 

@@ -97,7 +97,7 @@ struct tp_allocation {
 	struct tp_permission_list permissions;
 	struct tp_channel_list channels;
 	uint64_t created_ns;
-	uint8_t key[TP_KEY_MD5_LEN];
+	struct tp_key key; /* that it was made with, and so by which algorithm */
 	/* The Allocate that made it, so that a retransmission gets the same answer. */
 	uint8_t tid[TP_STUN_TID_LEN];
 	uint32_t lifetime_sec;
@@ -149,6 +149,7 @@ struct tp_turn {
 	uint64_t next_id;
 	uint32_t recheck_slot; /* where tp_turn_recheck() goes on */
 	struct tp_turn_counts count;
+	uint64_t n_auth[TP_AUTH_RESULT_COUNT];
 };
 
 /* Index of a family's leg. */
@@ -176,8 +177,7 @@ struct tp_allocation *tp_allocation_of_port(
 
 /** A new allocation without legs.  @return NULL: out of memory */
 struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tuple *tuple,
-		const struct tp_stun_value *username, const uint8_t key[TP_KEY_MD5_LEN],
-		uint64_t now_ns);
+		const struct tp_stun_value *username, const struct tp_key *key, uint64_t now_ns);
 
 /** Give it a relayed port that was taken from the relay's ports; opens it. */
 void tp_allocation_add_leg(struct tp_turn *turn, struct tp_allocation *alloc, uint32_t relay,

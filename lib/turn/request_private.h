@@ -10,6 +10,7 @@
 #define TP_TURN_REQUEST_PRIVATE_H
 
 #include "base/clock.h"
+#include "turn/auth.h"
 #include "turn/request.h"
 #include "wire/stun_build.h"
 
@@ -22,8 +23,7 @@ struct tp_request {
 	const struct tp_tuple *tuple;
 	const struct tp_stun_msg *msg;
 	struct tp_allocation *alloc; /* of the tuple, or NULL */
-	bool has_key;                /* authenticated: the answer carries MESSAGE-INTEGRITY */
-	uint8_t key[TP_KEY_MD5_LEN];
+	struct tp_credentials who;   /* with a key once authenticated: the answer is signed */
 	struct tp_stun_builder b;
 	uint8_t buf[TP_ANSWER_MAX];
 };

@@ -213,6 +213,11 @@ void tp_turn_count(const struct tp_turn *turn, struct tp_turn_counts *out)
 	*out = turn->count;
 }
 
+uint64_t tp_turn_auth_count(const struct tp_turn *turn, enum tp_auth_result result)
+{
+	return turn->n_auth[result];
+}
+
 void tp_allocation_info(const struct tp_turn *turn, const struct tp_allocation *alloc,
 		struct tp_allocation_info *out)
 {

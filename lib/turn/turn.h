@@ -27,6 +27,7 @@
 
 #include "base/addr.h"
 #include "base/verdict.h"
+#include "wire/credential.h"
 #include "wire/icmp.h"
 #include "wire/integrity.h"
 #include "wire/ip.h"
@@ -40,6 +41,7 @@ struct tp_turn;
 #define TP_TURN_NONCE_SEC 3600     /* section 5: expire at least hourly */
 #define TP_TURN_RESERVATION_SEC 30 /* section 7.2: at least */
 #define TP_TURN_TTL 64             /* of what is made here */
+#define TP_TURN_ALGORITHMS 2       /* password algorithms that there are */
 
 /*
  * Clients are told of so many ICMP errors, all together: what costs its sender nothing must not
@@ -64,13 +66,13 @@ struct tp_turn_relay {
 	struct tp_addr local, external; /* same family, port 0 */
 };
 
+/* Long-term keys, never the password (section 5); either may be absent. */
 struct tp_turn_user {
 	char *name;
-	uint8_t key[TP_KEY_MD5_LEN]; /* long-term key, never the password (section 5) */
+	struct tp_key md5, sha256;
 };
 
-/* Time-limited credentials: username "expiry[:id]", password base64(HMAC-SHA1(secret, username)).
- */
+/* Shared with who hands out time-limited credentials: wire/credential.h. */
 struct tp_turn_secret {
 	uint8_t *data;
 	size_t len;
@@ -86,6 +88,14 @@ struct tp_turn_conf {
 	uint32_t n_users;
 	const struct tp_turn_secret *secrets;
 	uint32_t n_secrets;
+	enum tp_credential_hmac secret_hmac;
+	bool is_expiry_strict; /* an expired name loses its allocation's requests as well */
+	/*
+	 * Password algorithms offered, the preferred one first (RFC 8489 section 14.11).  Without
+	 * MD5 there are no clients of RFC 5389, nor HMAC-SHA1.  0: SHA-256, then MD5.
+	 */
+	uint8_t n_algorithms;
+	enum tp_password_algorithm algorithms[TP_TURN_ALGORITHMS];
 	const struct tp_prefix *deny, *allow; /* peers; the longest that holds one decides */
 	uint32_t n_deny, n_allow;
 	const struct tp_addr
@@ -291,6 +301,42 @@ struct tp_turn_counts {
 };
 
 void tp_turn_count(const struct tp_turn *turn, struct tp_turn_counts *out);
+
+/*
+ * What came of a request that needs authentication, in the order of the checks of RFC 8489 section
+ * 9.2.4: X(name, text, error code, help).
+ */
+/* clang-format off */
+#define TP_AUTH_RESULTS(X)                                                                         \
+	X(ACCEPTED_LEGACY, "accepted_legacy", TP_STUN_OK,              "MD5 key, no PASSWORD-ALGORITHM: a client of RFC 5389") \
+	X(ACCEPTED_MD5,    "accepted_md5",    TP_STUN_OK,              "MD5 key, by PASSWORD-ALGORITHM")                       \
+	X(ACCEPTED_SHA256, "accepted_sha256", TP_STUN_OK,              "SHA-256 key")                                          \
+	X(CHALLENGED,      "challenged",      TP_STUN_UNAUTHENTICATED, "no message integrity: every client's first request")   \
+	X(INCOMPLETE,      "incomplete",      TP_STUN_BAD_REQUEST,     "no user name, realm or nonce")                         \
+	X(BAD_ALGORITHMS,  "bad_algorithms",  TP_STUN_BAD_REQUEST,     "PASSWORD-ALGORITHM(S) not as offered: a bid-down, or a broken client") \
+	X(TOO_WEAK,        "too_weak",        TP_STUN_UNAUTHENTICATED, "MD5 or HMAC-SHA1, which the configuration refuses")    \
+	X(UNKNOWN_USER,    "unknown_user",    TP_STUN_UNAUTHENTICATED, "no such user")                                         \
+	X(EXPIRED,         "expired",         TP_STUN_UNAUTHENTICATED, "time-limited user name that is over")                  \
+	X(NO_KEY,          "no_key",          TP_STUN_UNAUTHENTICATED, "the user has no key of the chosen algorithm")          \
+	X(WRONG_PASSWORD,  "wrong_password",  TP_STUN_UNAUTHENTICATED, "message integrity does not match")                     \
+	X(STALE_NONCE,     "stale_nonce",     TP_STUN_STALE_NONCE,     "nonce expired, changed, or of another source")
+/* clang-format on */
+
+enum tp_auth_result {
+#define X(name, text, error, help) TP_AUTH_##name,
+	TP_AUTH_RESULTS(X)
+#undef X
+	TP_AUTH_RESULT_COUNT
+};
+
+/** The result's name in statistics and metrics: static, [a-z0-9_]. */
+const char *tp_auth_result_name(enum tp_auth_result result);
+
+/** What the client is answered; TP_STUN_OK: its request is processed. */
+enum tp_stun_err tp_auth_result_error(enum tp_auth_result result);
+
+/** Requests that ended so; all results together are all requests that need authentication. */
+uint64_t tp_turn_auth_count(const struct tp_turn *turn, enum tp_auth_result result);
 
 /* A snapshot of one allocation; strings borrowed until the next call into turn. */
 struct tp_allocation_info {

@@ -250,11 +250,13 @@ static void passwords_become_keys_and_keys_stay(void **state)
 	(void)state;
 	assert_int_equal(conf->n_users, 2);
 	assert_string_equal(conf->users[0].name, "alice");
-	assert_memory_equal(conf->users[0].key, alice, sizeof(alice));
+	assert_int_equal(conf->users[0].md5.len, sizeof(alice));
+	assert_memory_equal(conf->users[0].md5.data, alice, sizeof(alice));
 	assert_string_equal(conf->users[1].name,
 			"b\xc3\xb6"
 			"b \"\\");
-	assert_memory_equal(conf->users[1].key, bob, sizeof(bob));
+	assert_memory_equal(conf->users[1].md5.data, bob, sizeof(bob));
+	assert_int_equal(conf->users[1].sha256.len, 0);
 	assert_int_equal(conf->n_secrets, 2);
 	assert_int_equal(conf->secrets[1].len, 9);
 	assert_memory_equal(conf->secrets[1].data, "pre vious", 9);
@@ -398,7 +400,7 @@ static const struct {
 	  FILE_NAME ":1: realm: has no value: must be text\n" },
 	{ "empty text",
 	  "realm: \"\"\n" LISTEN RELAY AUTH,
-	  FILE_NAME ":1: realm: \"\": must be 1-763 bytes\n" },
+	  FILE_NAME ":1: realm: \"\": must be 1-127 bytes\n" },
 	{ "a number too large",
 	  REALM LISTEN "relay: { addresses: [ { address: 192.0.2.10 } ], ports: { max: 70000 } }\n" AUTH,
 	  FILE_NAME ":3: relay.ports.max: 70000: must be 1024-65535\n" },
@@ -730,7 +732,7 @@ static void what_is_printed_loads_and_prints_the_same(void **state)
 {
 	static const char *const files[] = { BASE, every_option,
 		REALM LISTEN RELAY "auth: { secrets: [ a ] }\npeers: { deny: [] }\n",
-		"realm: \"\\u2028\\uFEFF\\U0001F600\\xa0 \\\"'\"\n" LISTEN RELAY AUTH };
+		BASE "control: { socket: \"/\\u2028\\uFEFF\\U0001F600\\xa0 \\\"'\" }\n" };
 	struct tp_conf *conf, *again;
 	char *first, *second;
 	size_t i;
@@ -743,6 +745,7 @@ static void what_is_printed_loads_and_prints_the_same(void **state)
 		second = print(again);
 		assert_string_equal(first, second);
 		assert_string_equal(conf->realm, again->realm);
+		assert_string_equal(conf->control_socket, again->control_socket);
 		assert_int_equal(conf->n_deny, again->n_deny);
 		assert_int_equal(conf->n_secrets, again->n_secrets);
 		free(first);

@@ -278,7 +278,10 @@ static inline struct tp_turn_user rig_user(char *name, const char *password)
 	const struct tp_bytes n = { name, strlen(name) }, p = { password, strlen(password) };
 	struct tp_turn_user user = { .name = name };
 
-	tp_key_long_term(&n, &(struct tp_bytes){ RIG_REALM, strlen(RIG_REALM) }, &p, user.key);
+	const struct tp_bytes realm = { RIG_REALM, strlen(RIG_REALM) };
+
+	tp_key_make(TP_ALGORITHM_MD5, &n, &realm, &p, &user.md5);
+	tp_key_make(TP_ALGORITHM_SHA256, &n, &realm, &p, &user.sha256);
 	return user;
 }
 
