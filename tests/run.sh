@@ -180,6 +180,7 @@ fi
 
 if has e2e && $have_gcc; then
 	check coturn app/fetch_coturn.sh build-coturn || true
+	check webrtc tests/e2e/fetch_webrtc.sh build-webrtc || true
 	end_to_end e2e build-gcc tests/e2e
 fi
 
