@@ -14,6 +14,9 @@ static int build(struct tp_conf_file *file, const struct tp_conf_raw *raw, struc
 
 	conf->max_allocations = raw->limits.allocations;
 	conf->max_channels = raw->limits.channels;
+	conf->allocation_bps = raw->limits.allocation_bps;
+	conf->allocation_pps = raw->limits.allocation_pps;
+	conf->logs_allocations = raw->log.allocations;
 	conf->legacy_channels = raw->legacy_channels;
 	conf->dscp = (enum tp_dscp)raw->dscp;
 	conf->lowest_ipv6_mtu = raw->lowest_ipv6_mtu;

@@ -73,6 +73,8 @@ struct tp_conf {
 	uint32_t n_allow;
 	uint32_t max_allocations;
 	uint32_t max_channels;
+	uint64_t allocation_bps; /* of each direction; 0: no limit */
+	uint32_t allocation_pps;
 	bool legacy_channels;
 	enum tp_dscp dscp;
 	uint16_t lowest_ipv6_mtu; /* bytes */
@@ -82,6 +84,7 @@ struct tp_conf {
 	uint32_t n_cores;
 	uint32_t control_cpu;
 	char *control_socket;
+	bool logs_allocations;
 	bool has_metrics;
 	struct tp_addr metrics; /* address and port of the HTTP listener */
 	char *fixed; /* what a reload can not change, as text: for tp_conf_diff() */

@@ -30,8 +30,21 @@ static void put_text(FILE *out, const char *path, const char *text)
 
 static void put_uint(FILE *out, const char *path, const char *field, uint32_t size)
 {
-	uint64_t value = size == sizeof(uint16_t) ? *(const uint16_t *)(const void *)field
-						  : *(const uint32_t *)(const void *)field;
+	uint64_t value = 0;
+
+	switch (size) {
+	case sizeof(uint16_t):
+		value = *(const uint16_t *)(const void *)field;
+		break;
+	case sizeof(uint32_t):
+		value = *(const uint32_t *)(const void *)field;
+		break;
+	case sizeof(uint64_t):
+		value = *(const uint64_t *)(const void *)field;
+		break;
+	default:
+		assert(false);
+	}
 
 	fprintf(out, "%s\t%" PRIu64 "\n", path, value);
 }

@@ -2,6 +2,7 @@
 #include "conf.h"
 #include "conf_schema.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* One character of valid UTF-8.  @return its length in bytes */
@@ -158,16 +159,31 @@ static void print_listeners(FILE *out, const struct tp_conf *conf)
 	}
 }
 
+static void print_log(FILE *out, const struct tp_conf *conf)
+{
+	fprintf(out, "log: { allocations: %s }\n", conf->logs_allocations ? "true" : "false");
+}
+
 static void print_control(FILE *out, const struct tp_conf *conf)
 {
 	fprintf(out, "control: { cpu: %u, socket: ", conf->control_cpu);
 	put_quoted(out, conf->control_socket);
 	fputs(" }\n", out);
+	print_log(out, conf);
 	if (!conf->has_metrics)
 		return;
 	fputs("metrics: { listen: ", out);
 	put_ip(out, &conf->metrics);
 	fprintf(out, ", port: %u }\n", conf->metrics.port);
+}
+
+static void print_limits(FILE *out, const struct tp_conf *conf)
+{
+	fprintf(out,
+			"limits: { allocations: %u, channels: %u, allocation_bps: %" PRIu64
+			", allocation_pps: %u }\n",
+			conf->max_allocations, conf->max_channels, conf->allocation_bps,
+			conf->allocation_pps);
 }
 
 void tp_conf_print(const struct tp_conf *conf, FILE *out)
@@ -181,8 +197,7 @@ void tp_conf_print(const struct tp_conf *conf, FILE *out)
 	fputs("peers:\n", out);
 	print_prefixes(out, "deny", conf->deny, conf->n_deny);
 	print_prefixes(out, "allow", conf->allow, conf->n_allow);
-	fprintf(out, "limits: { allocations: %u, channels: %u }\n", conf->max_allocations,
-			conf->max_channels);
+	print_limits(out, conf);
 	fprintf(out, "legacy_channels: %s\n", conf->legacy_channels ? "true" : "false");
 	fprintf(out, "dscp: %s\n", tp_conf_enum_name(tp_conf_dscp_names, conf->dscp));
 	fprintf(out, "lowest_ipv6_mtu: %u\n", conf->lowest_ipv6_mtu);

@@ -138,8 +138,10 @@ static void set_uint(char *field, uint32_t size, uint64_t value)
 {
 	if (size == sizeof(uint16_t))
 		*(uint16_t *)(void *)field = (uint16_t)value;
-	else
+	else if (size == sizeof(uint32_t))
 		*(uint32_t *)(void *)field = (uint32_t)value;
+	else
+		*(uint64_t *)(void *)field = value;
 }
 
 static void set_enum(char *field, const struct tp_conf_option *row)
@@ -161,7 +163,8 @@ static int set_default(char *base, const struct tp_conf_option *row)
 	case TP_CONF_TEXT:
 		return set_text((char **)(void *)field, row->def);
 	case TP_CONF_UINT:
-		assert(row->size == sizeof(uint16_t) || row->size == sizeof(uint32_t));
+		assert(row->size == sizeof(uint16_t) || row->size == sizeof(uint32_t) ||
+				row->size == sizeof(uint64_t));
 		set_uint(field, row->size, strtoull(row->def, NULL, 10));
 		break;
 	case TP_CONF_BOOL:

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "flow/meter.h"
 #include "wire/stun.h"
 
 #define MEMBER(type, member) (((type *)NULL)->member)
@@ -306,6 +307,22 @@ static const struct tp_conf_option limits_rows[] = {
 		.help = "Of all allocations together.  One more is answered 508.  A call needs one or two.  "
 			"As many permissions may be used by workers, for data without a channel.",
 	},
+	{
+		.key = "allocation_bps", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_limits, allocation_bps),
+		.min = 0, .max = TP_METER_BPS_MAX, .def = "0",
+		.unit = "bits a second",
+		.help = "What an allocation may relay, each direction for itself; 0: no limit.  Bits of the IP packets "
+			"between relay and peer: data, UDP header and 20 or 40 bytes.  A quarter of a second's "
+			"worth, at least 128 KiB, passes at once.  What is beyond is dropped and counted (drop_rate).",
+	},
+	{
+		.key = "allocation_pps", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_limits, allocation_pps),
+		.min = 0, .max = 1000000000, .def = "0",
+		.unit = "packets a second",
+		.help = "The same in packets.  A quarter of a second's worth, at least 16, passes at once.",
+	},
 	{ .key = NULL },
 };
 
@@ -390,6 +407,17 @@ static const struct tp_conf_option control_rows[] = {
 	{ .key = NULL },
 };
 
+static const struct tp_conf_option log_rows[] = {
+	{
+		.key = "allocations", .type = TP_CONF_BOOL,
+		AT(struct tp_conf_raw_log, allocations), .def = "true",
+		.help = "A record at the start and one at the end of each allocation, so that it can be said later who "
+			"used a relayed address and whom it reached: client, user, relayed addresses, peers permitted, "
+			"reason of the end, duration, packets and bytes of data each way.",
+	},
+	{ .key = NULL },
+};
+
 static const struct tp_conf_option metrics_rows[] = {
 	{
 		.key = "listen", .type = TP_CONF_TEXT, .is_required = true,
@@ -448,7 +476,7 @@ static const struct tp_conf_option root_rows[] = {
 	{
 		.key = "limits", .type = TP_CONF_MAPPING,
 		AT(struct tp_conf_raw, limits), .rows = limits_rows,
-		.help = "Totals, which bound the memory that clients can take.",
+		.help = "Totals, which bound the memory that clients can take, and the traffic of each allocation.",
 	},
 	{
 		.key = "legacy_channels", .type = TP_CONF_BOOL,
@@ -504,6 +532,11 @@ static const struct tp_conf_option root_rows[] = {
 		.key = "control", .type = TP_CONF_MAPPING,
 		AT(struct tp_conf_raw, control), .rows = control_rows,
 		.help = "The control thread: allocations, timers, and all that the workers can not carry.",
+	},
+	{
+		.key = "log", .type = TP_CONF_MAPPING,
+		AT(struct tp_conf_raw, log), .rows = log_rows,
+		.help = "What is logged besides messages; --log-format=json makes all of it lines of JSON.",
 	},
 	{
 		.key = "metrics", .type = TP_CONF_MAPPING, .is_off = true,

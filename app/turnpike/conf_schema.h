@@ -103,6 +103,12 @@ struct tp_conf_raw_peers {
 
 struct tp_conf_raw_limits {
 	uint32_t allocations, channels;
+	uint64_t allocation_bps;
+	uint32_t allocation_pps;
+};
+
+struct tp_conf_raw_log {
+	bool allocations;
 };
 
 struct tp_conf_raw_interface {
@@ -145,6 +151,7 @@ struct tp_conf_raw {
 	uint32_t n_cores;
 	struct tp_conf_raw_control control;
 	struct tp_conf_raw_metrics *metrics; /* NULL: absent */
+	struct tp_conf_raw_log log;
 };
 
 /* Forms of text; each returns NULL, or what is wrong with it. */

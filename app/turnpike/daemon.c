@@ -114,37 +114,56 @@ static void on_permission_cleared(void *ctx, struct tp_turn_permission *permissi
 	tp_fast_permission_cleared(d->fast, permission);
 }
 
-static void log_allocation(
-		const struct tp_daemon *d, const struct tp_allocation *alloc, const char *what)
+static int on_account_opened(void *ctx, uint32_t *account)
 {
-	char client[TP_ADDR_STRLEN], relayed[2][TP_ADDR_STRLEN] = { "", "" };
-	struct tp_allocation_info info;
+	struct tp_daemon *d = ctx;
 
-	if (!tp_log_writes(TP_LOG_DEBUG))
-		return;
-	tp_allocation_info(d->turn, alloc, &info);
-	for (int i = 0; i < 2; i++)
-		if (info.leg[i].is_present)
-			tp_addr_format(&info.leg[i].external, relayed[i]);
-	tp_debug("allocation %llu %s: client %s user %s relayed %s %s", (unsigned long long)info.id,
-			what, tp_addr_format(&info.tuple->client, client), info.username,
-			relayed[0], relayed[1]);
+	return tp_accounting_opened(d->accounting, account);
+}
+
+static void on_account_closed(void *ctx, uint32_t account)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_accounting_closed(d->accounting, account);
+}
+
+static bool admits(void *ctx, uint32_t account, bool is_up, size_t data_len,
+		enum tp_family peer_family)
+{
+	struct tp_daemon *d = ctx;
+
+	return tp_accounting_admits(
+			d->accounting, account, is_up, data_len, peer_family, d->now.mono_ns);
+}
+
+static void on_relayed(void *ctx, uint32_t account, bool is_up, size_t data_len)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_accounting_relayed(d->accounting, account, is_up, data_len);
+}
+
+static void on_peers_past(void *ctx, const struct tp_allocation *alloc,
+		const struct tp_addr peers[], uint32_t n)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_accounting_peers_past(d->accounting, d->turn, alloc, peers, n);
 }
 
 static void on_allocated(void *ctx, const struct tp_allocation *alloc)
 {
-	log_allocation(ctx, alloc, "created");
+	struct tp_daemon *d = ctx;
+
+	tp_accounting_allocated(d->accounting, d->turn, alloc);
 }
 
 static void on_ended(void *ctx, const struct tp_allocation *alloc, enum tp_turn_end why)
 {
-	static const char *const text[] = {
-		[TP_TURN_END_EXPIRED] = "expired",
-		[TP_TURN_END_DELETED] = "deleted",
-		[TP_TURN_END_SHUTDOWN] = "ended by shutdown",
-	};
+	struct tp_daemon *d = ctx;
 
-	log_allocation(ctx, alloc, text[why]);
+	tp_accounting_ended(d->accounting, d->turn, alloc, why, d->now.mono_ns);
 }
 
 static const struct tp_turn_ops turn_ops = {
@@ -158,6 +177,11 @@ static const struct tp_turn_ops turn_ops = {
 	.channel_cleared = on_channel_cleared,
 	.permission_used = on_permission_used,
 	.permission_cleared = on_permission_cleared,
+	.account_opened = on_account_opened,
+	.account_closed = on_account_closed,
+	.admits = admits,
+	.relayed = on_relayed,
+	.peers_past = on_peers_past,
 	.allocated = on_allocated,
 	.ended = on_ended,
 };
@@ -394,6 +418,24 @@ static int open_resolver(struct tp_daemon *d, struct tp_why *why)
 	return err < 0 ? tp_why_set(why, err, "can not follow routes: %s", strerror(-err)) : 0;
 }
 
+static int open_accounting(struct tp_daemon *d, struct tp_why *why)
+{
+	const struct tp_accounting_conf ac = {
+		.max_allocations = d->conf->max_allocations,
+		.n_workers = d->conf->n_cores,
+		.grace = d->grace,
+		.limits = { .bps = d->conf->allocation_bps, .pps = d->conf->allocation_pps },
+		.has_records = d->conf->logs_allocations,
+	};
+	int rc = tp_accounting_new(&ac, &d->accounting);
+
+	if (rc < 0)
+		return tp_why_set(why, rc,
+				"no memory for accounts of %u allocations: lower limits.allocations",
+				d->conf->max_allocations);
+	return 0;
+}
+
 /* EAL, flow table and workers: only where there are cores for them. */
 static int open_workers(struct tp_daemon *d, struct tp_why *why)
 {
@@ -419,7 +461,10 @@ static int open_workers(struct tp_daemon *d, struct tp_why *why)
 	if (rc == 0)
 		rc = open_resolver(d, why);
 	if (rc == 0)
-		rc = tp_layout_make_workers(&d->layout, d->grace, d->flows, why);
+		rc = open_accounting(d, why);
+	if (rc == 0)
+		rc = tp_layout_make_workers(&d->layout, d->grace, d->flows,
+				tp_accounting_accounts(d->accounting), why);
 	return rc;
 }
 
@@ -545,8 +590,8 @@ static int start(struct tp_daemon *d, struct tp_why *why)
 		rc = tp_metrics_open(d, &d->conf->metrics, &d->metrics, why);
 	if (rc == 0)
 		rc = tp_caps_drop(why);
-	if (rc == 0 && d->conf->n_cores > 0)
-		rc = open_workers(d, why);
+	if (rc == 0)
+		rc = d->conf->n_cores > 0 ? open_workers(d, why) : open_accounting(d, why);
 	if (rc == 0)
 		rc = open_fast(d, why);
 	if (rc == 0)
@@ -574,8 +619,6 @@ static void tick(struct tp_daemon *d)
 	tp_steer_check_addrs(d->steer, is_local, d->nl);
 	if (d->resolver != NULL)
 		resolve(d);
-	if (d->grace != NULL)
-		tp_grace_reclaim(d->grace);
 }
 
 /* Rounded up, so that a deadline has passed when we wake for it. */
@@ -609,6 +652,9 @@ static void run(struct tp_daemon *d)
 			tp_reload_step(d);
 		tp_kernel_path_flush(d->kernel_path);
 		tick(d);
+		/* Records of ended allocations wait for workers: not for long. */
+		if (d->grace != NULL && tp_grace_reclaim(d->grace) > 0)
+			resolve_at(d, d->now.mono_ns + RESOLVE_SLICE_NS);
 	}
 	sd_notify(0, "STOPPING=1");
 }
@@ -621,6 +667,10 @@ static void stop(struct tp_daemon *d)
 	/* Ends the allocations, which takes their flows and ports away. */
 	tp_turn_free(d->turn);
 	tp_layout_close(&d->layout);
+	/* The workers are gone: what they counted is final, and the last records are written. */
+	if (d->grace != NULL)
+		tp_grace_reclaim(d->grace);
+	tp_accounting_free(d->accounting);
 	tp_resolver_free(d->resolver);
 	tp_flow_table_free(d->flows);
 	tp_grace_free(d->grace);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "accounting.h"
 #include "base/why.h"
 #include "conf.h"
 #include "fast.h"
@@ -37,6 +38,7 @@ struct tp_daemon {
 	struct tp_steer *steer;
 	struct tp_grace *grace;
 	struct tp_flow_table *flows;
+	struct tp_accounting *accounting;
 	struct tp_resolver *resolver;
 	struct tp_layout layout;
 	struct tp_kernel_path *kernel_path;

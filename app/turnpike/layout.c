@@ -331,7 +331,7 @@ void tp_layout_set_vlan(struct tp_layout *layout, uint32_t interface, uint16_t v
 /* ---- workers ---- */
 
 int tp_layout_make_workers(struct tp_layout *layout, struct tp_grace *grace,
-		const struct tp_flow_table *flows, struct tp_why *why)
+		const struct tp_flow_table *flows, struct tp_accounts *accounts, struct tp_why *why)
 {
 	const struct tp_conf *conf = layout->conf;
 
@@ -343,6 +343,7 @@ int tp_layout_make_workers(struct tp_layout *layout, struct tp_grace *grace,
 			.idle = conf->cores[i].idle,
 			.grace = grace,
 			.flows = flows,
+			.tally = tp_accounts_tally(accounts, i),
 			.classify = { conf->relay_port_min, conf->relay_port_max },
 			.umem = plan->umem,
 			.ports = plan->ports,

@@ -227,15 +227,23 @@ static json_t *channels_json(
 	return list;
 }
 
+/* What it relayed so far: datagrams, and bytes of application data. */
+static json_t *traffic_json(uint64_t pkts, uint64_t bytes)
+{
+	return json_pack("{s:I,s:I}", "packets", (json_int_t)pkts, "bytes", (json_int_t)bytes);
+}
+
 static json_t *allocation_json(
 		const struct tp_daemon *d, const struct tp_allocation *alloc, uint64_t now_ns)
 {
 	struct tp_allocation_info info;
+	struct tp_account_sum sum;
 	json_t *o = json_object(), *name;
 
 	tp_allocation_info(d->turn, alloc, &info);
+	tp_account_sum(tp_accounting_accounts(d->accounting), info.account, &sum);
 	/* A username is whatever bytes the client chose to be known by. */
-	name = json_string(info.username);
+	name = json_stringn(info.username, info.username_len);
 	json_object_set_new(o, "id", number(info.id));
 	json_object_set_new(o, "client", address(&info.tuple->client));
 	json_object_set_new(o, "server", address(&info.tuple->server));
@@ -244,6 +252,8 @@ static json_t *allocation_json(
 	json_object_set_new(o, "relayed", relayed_json(&info, now_ns));
 	json_object_set_new(o, "permissions", number(info.n_permissions));
 	json_object_set_new(o, "channels", channels_json(d->turn, alloc, now_ns));
+	json_object_set_new(o, "up", traffic_json(sum.up.pkts, sum.up.bytes));
+	json_object_set_new(o, "down", traffic_json(sum.down.pkts, sum.down.bytes));
 	return o;
 }
 

@@ -57,20 +57,35 @@ static uint32_t send_to(struct tp_worker *w, struct tp_port *port, const struct 
 	return sent;
 }
 
+static uint32_t forward_one_port(struct tp_worker *w, const struct tp_pipe_out *out)
+{
+	uint32_t sent = send_to(w, w->ports[0], out->forward, out->n_forward);
+
+	for (uint32_t i = sent; i < out->n_forward; i++)
+		tp_pipe_uncount(&w->pipe, out, i);
+	return sent;
+}
+
 static uint32_t forward(struct tp_worker *w, const struct tp_pipe_out *out)
 {
 	struct tp_frame frames[TP_BURST];
-	uint32_t i, p, n, sent = 0;
+	uint32_t i, p, n, done, at[TP_BURST], sent = 0;
 
 	if (out->n_forward == 0)
 		return 0;
 	if (w->conf.n_ports == 1)
-		return send_to(w, w->ports[0], out->forward, out->n_forward);
+		return forward_one_port(w, out);
 	for (p = 0; p < w->conf.n_ports; p++) {
-		for (i = 0, n = 0; i < out->n_forward; i++)
-			if (out->forward[i].port == w->ports[p]->index)
-				frames[n++] = out->forward[i];
-		sent += n == 0 ? 0 : send_to(w, w->ports[p], frames, n);
+		for (i = 0, n = 0; i < out->n_forward; i++) {
+			if (out->forward[i].port != w->ports[p]->index)
+				continue;
+			at[n] = i;
+			frames[n++] = out->forward[i];
+		}
+		done = n == 0 ? 0 : send_to(w, w->ports[p], frames, n);
+		for (i = done; i < n; i++)
+			tp_pipe_uncount(&w->pipe, out, at[i]);
+		sent += done;
 	}
 	return sent;
 }
@@ -197,6 +212,7 @@ int tp_worker_new(const struct tp_worker_conf *conf, struct tp_worker **out)
 	}
 	*w = (struct tp_worker){ .conf = *conf, .wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
 	w->pipe.flows = conf->flows;
+	w->pipe.tally = conf->tally;
 	w->pipe.classify = conf->classify;
 	tp_tid_seed(&w->pipe.tids);
 	assert(conf->n_ports <= TP_WORKER_MAX_PORTS);

@@ -196,12 +196,17 @@ static int stats(FILE *f, bool is_json)
 
 static void print_allocation(const json_t *a)
 {
+	const json_t *up = json_object_get(a, "up"), *down = json_object_get(a, "down");
 	json_t *item;
 	size_t i;
 
 	printf("%" PRIu64 " %s user %s, %" PRIu64 " s old, %" PRIu64 " permissions\n",
 			number(a, "id"), text(a, "client"), text(a, "username"),
 			number(a, "age_sec"), number(a, "permissions"));
+	printf("  up %" PRIu64 " packets, %" PRIu64 " bytes; down %" PRIu64 " packets, %" PRIu64
+	       " bytes\n",
+			number(up, "packets"), number(up, "bytes"), number(down, "packets"),
+			number(down, "bytes"));
 	json_array_foreach (json_object_get(a, "relayed"), i, item)
 		printf("  relayed %s, %" PRIu64 " s left\n", text(item, "external"),
 				number(item, "expires_sec"));

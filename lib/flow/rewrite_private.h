@@ -230,6 +230,7 @@ INLINE void write_udp(uint8_t *udp, uint32_t udp_len, uint16_t csum)
 struct rewrite_env {
 	uint64_t egress_ports, now_ns;
 	uint16_t ip_id;
+	struct tp_metered *metered; /* the pipeline's; NULL: no limits */
 };
 
 /*

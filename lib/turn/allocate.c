@@ -222,7 +222,7 @@ static enum tp_stun_err add_legs(struct tp_request *rq, const struct wish *w)
 			continue;
 		}
 		err = leg_err;
-		rq->alloc->address_error = leg_err;
+		rq->alloc->address_error = (uint16_t)leg_err;
 		rq->alloc->address_error_family = at ? TP_STUN_FAMILY_IPV6 : TP_STUN_FAMILY_IPV4;
 	}
 	if (!w->is_dual)
@@ -250,8 +250,8 @@ static enum tp_slow_verdict answer_allocated(struct tp_request *rq)
 		tp_stun_put(&rq->b, TP_STUN_ATTR_RESERVATION_TOKEN, alloc->token, TP_TOKEN_LEN);
 	tp_stun_put_xor_addr(&rq->b, TP_STUN_ATTR_XOR_MAPPED_ADDRESS, &rq->tuple->client);
 	if (alloc->address_error != TP_STUN_OK)
-		tp_stun_put_address_error(
-				&rq->b, alloc->address_error_family, alloc->address_error);
+		tp_stun_put_address_error(&rq->b, alloc->address_error_family,
+				(enum tp_stun_err)alloc->address_error);
 	return tp_request_finish(rq);
 }
 

@@ -77,10 +77,31 @@ static void give_slot(struct tp_turn *turn, const struct tp_allocation *alloc)
 	turn->free_slots[turn->n_free_slots++] = alloc->slot;
 }
 
+/* Not less than the struct, which is copied nowhere but has padding at its end. */
+static size_t allocation_size(size_t username_len)
+{
+	size_t size = offsetof(struct tp_allocation, username) + username_len + 1;
+
+	return size > sizeof(struct tp_allocation) ? size : sizeof(struct tp_allocation);
+}
+
+static int account_open(struct tp_turn *turn, struct tp_allocation *alloc)
+{
+	if (turn->ops.account_opened == NULL)
+		return 0;
+	return turn->ops.account_opened(turn->ctx, &alloc->account);
+}
+
+static void account_close(struct tp_turn *turn, const struct tp_allocation *alloc)
+{
+	if (turn->ops.account_closed != NULL)
+		turn->ops.account_closed(turn->ctx, alloc->account);
+}
+
 struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tuple *tuple,
 		const struct tp_stun_value *username, const struct tp_key *key, uint64_t now_ns)
 {
-	struct tp_allocation *alloc = calloc(1, sizeof(*alloc) + username->len + 1u);
+	struct tp_allocation *alloc = calloc(1, allocation_size(username->len));
 
 	if (alloc == NULL)
 		return NULL;
@@ -90,6 +111,8 @@ struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tu
 	HASH_ADD(hh, turn->allocations, tuple, sizeof(*tuple), alloc);
 	if (alloc->hh.tbl == NULL)
 		goto err_timers;
+	if (account_open(turn, alloc) < 0)
+		goto err_hash;
 	take_slot(turn, alloc);
 	alloc->id = ++turn->next_id;
 	alloc->created_ns = now_ns;
@@ -103,6 +126,8 @@ struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tu
 	turn->count.allocations++;
 	return alloc;
 
+err_hash:
+	HASH_DELETE(hh, turn->allocations, alloc);
 err_timers:
 	tp_timers_unreserve(&turn->timers, 2);
 err_alloc:
@@ -117,6 +142,8 @@ static void allocation_free(struct tp_turn *turn, struct tp_allocation *alloc)
 	tp_timers_unreserve(&turn->timers, 2);
 	give_slot(turn, alloc);
 	turn->count.allocations--;
+	account_close(turn, alloc);
+	free(alloc->past);
 	tp_secret_wipe(&alloc->key, sizeof(alloc->key));
 	free(alloc);
 }
@@ -144,11 +171,11 @@ void tp_allocation_announce(struct tp_turn *turn, struct tp_allocation *alloc)
 		turn->ops.allocated(turn->ctx, alloc);
 }
 
-static void announce_end(
-		struct tp_turn *turn, const struct tp_allocation *alloc, enum tp_turn_end why)
+static void announce_end(struct tp_turn *turn, struct tp_allocation *alloc, enum tp_turn_end why)
 {
 	if (alloc->is_announced && turn->ops.ended != NULL)
 		turn->ops.ended(turn->ctx, alloc, why);
+	alloc->is_announced = false;
 }
 
 /* ---- legs ---- */

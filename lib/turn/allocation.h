@@ -87,21 +87,29 @@ struct tp_channel {
 	UT_hash_handle by_number, by_peer;
 };
 
+/* Peers whose permissions ended: who was reached by whom is asked long after (section 21.3.2). */
+struct tp_past_peers {
+	uint32_t n, room;
+	struct tp_addr ip[];
+};
+
 struct tp_allocation {
 	struct tp_tuple tuple;
 	uint64_t id;
 	uint32_t slot;
+	uint32_t account;                   /* the event handler's */
 	uint32_t n_permissions, n_channels; /* in force; bound */
 	struct tp_leg leg[2];               /* IPv4, IPv6 */
 	bool is_announced;                  /* ops.allocated was called, so ops.ended will be */
 	struct tp_permission_list permissions;
 	struct tp_channel_list channels;
+	struct tp_past_peers *past; /* NULL: none yet */
 	uint64_t created_ns;
 	struct tp_key key; /* that it was made with, and so by which algorithm */
 	/* The Allocate that made it, so that a retransmission gets the same answer. */
 	uint8_t tid[TP_STUN_TID_LEN];
 	uint32_t lifetime_sec;
-	enum tp_stun_err address_error; /* of the IPv6 or IPv4 half that was refused */
+	uint16_t address_error; /* enum tp_stun_err, of the IPv6 or IPv4 half that was refused */
 	uint8_t address_error_family;
 	bool has_token;
 	uint8_t token[TP_TOKEN_LEN];
@@ -213,6 +221,26 @@ void tp_permission_end(struct tp_turn *turn, struct tp_permission *perm);
 
 /** An indication was relayed by it: tell the fast path. */
 void tp_permission_use(struct tp_turn *turn, struct tp_permission *perm);
+
+/** Remember a peer whose permission ends; unless the allocation's end was told, and it with it. */
+void tp_past_add(struct tp_turn *turn, struct tp_allocation *alloc, const struct tp_addr *ip);
+
+/** May a datagram of so many bytes be relayed, as far as the limits go? */
+static inline bool tp_allocation_admits(struct tp_turn *turn, const struct tp_allocation *alloc,
+		bool is_up, size_t data_len, const struct tp_addr *peer)
+{
+	return turn->ops.admits == NULL ||
+			turn->ops.admits(turn->ctx, alloc->account, is_up, data_len,
+					(enum tp_family)peer->family);
+}
+
+/** It was. */
+static inline void tp_allocation_relayed(struct tp_turn *turn, const struct tp_allocation *alloc,
+		bool is_up, size_t data_len)
+{
+	if (turn->ops.relayed != NULL)
+		turn->ops.relayed(turn->ctx, alloc->account, is_up, data_len);
+}
 
 /** As the fast path sees it; its allocation has the leg. */
 void tp_channel_show(const struct tp_turn *turn, const struct tp_channel *ch,

@@ -37,6 +37,7 @@ static void permission_tell(struct tp_turn *turn, struct tp_permission *perm,
 {
 	const struct tp_leg *leg = &perm->alloc->leg[tp_leg_at(perm->key.ip.family)];
 	struct tp_turn_permission pub = {
+		.account = perm->alloc->account,
 		.tuple = perm->alloc->tuple,
 		.relay_local = tp_leg_local(turn, leg),
 		.relay_external = tp_leg_external(turn, leg),
@@ -78,6 +79,7 @@ void tp_channel_show(const struct tp_turn *turn, const struct tp_channel *ch,
 	assert(leg->is_present);
 	*out = (struct tp_turn_channel){
 		.number = (uint16_t)ch->number_key.number,
+		.account = ch->alloc->account,
 		.tuple = ch->alloc->tuple,
 		.relay_local = tp_leg_local(turn, leg),
 		.relay_external = tp_leg_external(turn, leg),
@@ -258,6 +260,7 @@ static void permission_drop(struct tp_turn *turn, struct tp_permission *perm)
 {
 	if (tp_permission_in_force(perm) || !LIST_EMPTY(&perm->channels))
 		return;
+	tp_past_add(turn, perm->alloc, &perm->key.ip);
 	HASH_DELETE(hh, turn->permissions, perm);
 	LIST_REMOVE(perm, of_alloc);
 	tp_timers_unreserve(&turn->timers, 1);

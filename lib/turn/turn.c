@@ -224,6 +224,8 @@ void tp_allocation_info(const struct tp_turn *turn, const struct tp_allocation *
 	*out = (struct tp_allocation_info){
 		.tuple = &alloc->tuple,
 		.username = alloc->username,
+		.username_len = alloc->username_len,
+		.account = alloc->account,
 		.id = alloc->id,
 		.n_permissions = alloc->n_permissions,
 		.n_channels = alloc->n_channels,

@@ -42,6 +42,7 @@ struct tp_turn;
 #define TP_TURN_RESERVATION_SEC 30 /* section 7.2: at least */
 #define TP_TURN_TTL 64             /* of what is made here */
 #define TP_TURN_ALGORITHMS 2       /* password algorithms that there are */
+#define TP_TURN_PAST_PEERS 64      /* remembered of an allocation, besides those in force */
 
 /*
  * Clients are told of so many ICMP errors, all together: what costs its sender nothing must not
@@ -117,11 +118,19 @@ struct tp_allocation;
 struct tp_channel;
 
 /*
+ * Who counts what an allocation relays, and in how many packets and bits a second: a number that
+ * the event handler gave, for both legs, and for as long as the allocation lives whatever becomes
+ * of its five-tuple.
+ */
+#define TP_TURN_NO_ACCOUNT 0
+
+/*
  * A channel as the fast path needs to know it: a snapshot for one call, of which the core keeps
  * only `fast`.
  */
 struct tp_turn_channel {
 	uint16_t number;
+	uint32_t account;
 	struct tp_tuple tuple;
 	struct tp_addr relay_local;    /* with the relayed port */
 	struct tp_addr relay_external; /* what the client calls it */
@@ -139,6 +148,7 @@ struct tp_turn_channel {
  * only `fast`.  Ports of peers are 0: a permission is for an IP address.
  */
 struct tp_turn_permission {
+	uint32_t account;
 	struct tp_tuple tuple;
 	struct tp_addr relay_local;    /* with the relayed port */
 	struct tp_addr relay_external; /* what the client calls it */
@@ -213,6 +223,32 @@ struct tp_turn_ops {
 	/** Largest packet on the way to a peer, bytes.  NULL: not known, and not reported. */
 	uint16_t (*path_mtu)(
 			void *ctx, const struct tp_addr *relay_local, const struct tp_addr *peer);
+
+	/**
+	 * The account of a new allocation; all four may be NULL together.
+	 *
+	 * @param[out] account  not TP_TURN_NO_ACCOUNT
+	 * @return 0 or -E: the allocation is refused (508)
+	 */
+	int (*account_opened)(void *ctx, uint32_t *account);
+
+	/** No channel or permission of the account is left; after `ended`, where that was called.
+	 */
+	void (*account_closed)(void *ctx, uint32_t account);
+
+	/** Does the limit let a datagram pass?  @param data_len  application data, bytes */
+	bool (*admits)(void *ctx, uint32_t account, bool is_up, size_t data_len,
+			enum tp_family peer_family);
+
+	/** The kernel path relayed a datagram; relay to relay, one up and one down. */
+	void (*relayed)(void *ctx, uint32_t account, bool is_up, size_t data_len);
+
+	/**
+	 * Addresses that had permissions, at most TP_TURN_PAST_PEERS: no room is left to remember
+	 * them until the end.  May be NULL.
+	 */
+	void (*peers_past)(void *ctx, const struct tp_allocation *alloc,
+			const struct tp_addr peers[], uint32_t n);
 
 	/** For the log; either may be NULL. */
 	void (*allocated)(void *ctx, const struct tp_allocation *alloc);
@@ -341,7 +377,9 @@ uint64_t tp_turn_auth_count(const struct tp_turn *turn, enum tp_auth_result resu
 /* A snapshot of one allocation; strings borrowed until the next call into turn. */
 struct tp_allocation_info {
 	const struct tp_tuple *tuple;
-	const char *username;
+	const char *username; /* whatever bytes it is known by, and a NUL */
+	size_t username_len;
+	uint32_t account;
 	uint64_t id; /* counts up from 1 for the life of the process */
 	struct {
 		bool is_present;
@@ -354,6 +392,13 @@ struct tp_allocation_info {
 
 void tp_allocation_info(const struct tp_turn *turn, const struct tp_allocation *alloc,
 		struct tp_allocation_info *out);
+
+/**
+ * Addresses that have, or had, a permission, each once; but not what peers_past() was told.
+ *
+ * @return how many there are; the first max of them are in out
+ */
+uint32_t tp_allocation_peers(const struct tp_allocation *alloc, struct tp_addr out[], uint32_t max);
 
 /**
  * Walk the allocations, in no particular order.

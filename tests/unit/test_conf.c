@@ -146,6 +146,8 @@ static void four_lines_are_enough_and_the_rest_has_defaults(void **state)
 	assert_int_equal(conf->n_allow, 0);
 	assert_int_equal(conf->max_allocations, 65536);
 	assert_int_equal(conf->max_channels, 65536);
+	assert_true(conf->allocation_bps == 0 && conf->allocation_pps == 0);
+	assert_true(conf->logs_allocations);
 	assert_false(conf->legacy_channels);
 	assert_int_equal(conf->dscp, TP_DSCP_COPY);
 	assert_int_equal(conf->lowest_ipv6_mtu, 1280);
@@ -177,7 +179,8 @@ static const char every_option[] =
 		"peers:\n"
 		"  deny: [ 203.0.114.0/24, recommended, 2001:db9::1 ]\n"
 		"  allow: [ 10.1.0.0/16, fd00::/8 ]\n"
-		"limits: { allocations: 1, channels: 4000000 }\n"
+		"limits: { allocations: 1, channels: 4000000, allocation_bps: 1000000000000, allocation_pps: 3 }\n"
+		"log: { allocations: false }\n"
 		"legacy_channels: true\n"
 		"dscp: clear\n"
 		"lowest_ipv6_mtu: 1500\n"
@@ -206,6 +209,9 @@ static void options_that_are_given_are_taken(void **state)
 	assert_int_equal(conf->relay_port_max, 20999);
 	assert_int_equal(conf->max_allocations, 1);
 	assert_int_equal(conf->max_channels, 4000000);
+	assert_true(conf->allocation_bps == 1000000000000);
+	assert_int_equal(conf->allocation_pps, 3);
+	assert_false(conf->logs_allocations);
 	assert_true(conf->legacy_channels);
 	assert_int_equal(conf->dscp, TP_DSCP_CLEAR);
 	assert_int_equal(conf->lowest_ipv6_mtu, 1500);
@@ -355,10 +361,10 @@ static const struct {
 	  FILE_NAME ":5: relm: unknown option (did you mean realm?)\n" },
 	{ "an option unheard of",
 	  BASE "cheese: x\n",
-	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, legacy_channels, dscp, lowest_ipv6_mtu, interfaces, cores, control, metrics)\n" },
+	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, legacy_channels, dscp, lowest_ipv6_mtu, interfaces, cores, control, log, metrics)\n" },
 	{ "limits that are not built",
-	  BASE "limits: { allocation_bps: 0 }\n",
-	  FILE_NAME ":5: limits.allocation_bps: unknown option (there are: allocations, channels)\n" },
+	  BASE "limits: { cheese: 0 }\n",
+	  FILE_NAME ":5: limits.cheese: unknown option (there are: allocations, channels, allocation_bps, allocation_pps)\n" },
 	{ "an option twice",
 	  BASE "realm: x\n",
 	  FILE_NAME ":5: realm: given twice, first in line 1\n" },
