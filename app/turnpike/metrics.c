@@ -126,6 +126,16 @@ static void gauge(FILE *f, const char *name, const char *help, uint64_t value)
 	fprintf(f, "turnpike_%s %" PRIu64 "\n", name, value);
 }
 
+static void write_auth(FILE *f, const struct tp_daemon *d)
+{
+	family(f, "auth_requests_total", "counter",
+			"Requests that need authentication, by what came of it.");
+	for (int i = 0; i < TP_AUTH_RESULT_COUNT; i++)
+		fprintf(f, "turnpike_auth_requests_total{result=\"%s\"} %" PRIu64 "\n",
+				tp_auth_result_name((enum tp_auth_result)i),
+				tp_turn_auth_count(d->turn, (enum tp_auth_result)i));
+}
+
 static void write_turn(FILE *f, const struct tp_daemon *d)
 {
 	struct tp_turn_counts c;
@@ -169,6 +179,7 @@ static char *metrics_text(const struct tp_daemon *d, size_t *len)
 	if (f == NULL)
 		return NULL;
 	write_turn(f, d);
+	write_auth(f, d);
 	write_workers(f, d);
 	write_ports(f, d);
 	write_kernel_path(f, d);

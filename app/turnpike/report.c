@@ -149,6 +149,16 @@ static json_t *turn_json(const struct tp_daemon *d)
 			(json_int_t)c.reservations);
 }
 
+static json_t *auth_json(const struct tp_daemon *d)
+{
+	json_t *o = json_object();
+
+	for (int i = 0; i < TP_AUTH_RESULT_COUNT; i++)
+		json_object_set_new(o, tp_auth_result_name((enum tp_auth_result)i),
+				number(tp_turn_auth_count(d->turn, (enum tp_auth_result)i)));
+	return o;
+}
+
 json_t *tp_report_stats(const struct tp_daemon *d)
 {
 	json_t *o = json_object(), *total = json_object(), *workers = json_array();
@@ -167,6 +177,7 @@ json_t *tp_report_stats(const struct tp_daemon *d)
 	json_object_set_new(o, "kernel_path", kernel_path_json(d));
 	json_object_set_new(o, "interfaces", interfaces_json(d));
 	json_object_set_new(o, "turn", turn_json(d));
+	json_object_set_new(o, "auth", auth_json(d));
 	json_object_set_new(o, "flows", number(d->flows == NULL ? 0 : tp_flow_count(d->flows)));
 	json_object_set_new(o, "reload",
 			json_pack("{s:I,s:I,s:I,s:I}", "reloads", (json_int_t)d->reload.done,
