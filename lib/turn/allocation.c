@@ -2,6 +2,7 @@
 #include "turn/allocation.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>

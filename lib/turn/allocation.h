@@ -100,19 +100,19 @@ struct tp_allocation {
 	uint32_t account;                   /* the event handler's */
 	uint32_t n_permissions, n_channels; /* in force; bound */
 	struct tp_leg leg[2];               /* IPv4, IPv6 */
-	bool is_announced;                  /* ops.allocated was called, so ops.ended will be */
 	struct tp_permission_list permissions;
 	struct tp_channel_list channels;
 	struct tp_past_peers *past; /* NULL: none yet */
 	uint64_t created_ns;
 	struct tp_key key; /* that it was made with, and so by which algorithm */
+	bool is_announced; /* ops.allocated was called, so ops.ended will be */
+	bool has_token;
+	uint8_t address_error_family;
 	/* The Allocate that made it, so that a retransmission gets the same answer. */
 	uint8_t tid[TP_STUN_TID_LEN];
+	uint8_t token[TP_TOKEN_LEN];
 	uint32_t lifetime_sec;
 	uint16_t address_error; /* enum tp_stun_err, of the IPv6 or IPv4 half that was refused */
-	uint8_t address_error_family;
-	bool has_token;
-	uint8_t token[TP_TOKEN_LEN];
 	UT_hash_handle hh;
 	uint16_t username_len;
 	char username[]; /* NUL-terminated */
