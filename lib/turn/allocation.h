@@ -128,6 +128,7 @@ struct tp_reservation {
 
 struct tp_relay {
 	struct tp_turn_relay addr;
+	bool is_here; /* on this host just now: new allocations may get it */
 	struct tp_ports *ports;
 	struct tp_allocation **by_port; /* port - port_min -> owner */
 };
@@ -140,6 +141,7 @@ struct tp_turn {
 	struct tp_addr_index own; /* addresses of this host */
 	struct tp_relay *relays;
 	uint32_t n_relays;
+	uint32_t *usable[2], n_usable[2];           /* indices of those that are here: IPv4, IPv6 */
 	struct tp_addr_index by_local, by_external; /* IP address to relay index */
 	uint16_t port_min, port_max;
 	uint16_t channel_max;
