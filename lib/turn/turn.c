@@ -11,6 +11,20 @@
 #include "turn/request.h"
 #include "wire/channel.h"
 
+#define BUCKETS_LOG2_MAX 22 /* the most that the configuration allows, 4,000,000 */
+
+/* Enough for each: see allocation.h. */
+static unsigned buckets_log2(const struct tp_turn_conf *conf)
+{
+	uint32_t n = conf->max_allocations > conf->max_channels ? conf->max_allocations
+								: conf->max_channels;
+	unsigned log2 = 5;
+
+	while (log2 < BUCKETS_LOG2_MAX && 1u << log2 < n)
+		log2++;
+	return log2;
+}
+
 int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, void *ctx,
 		struct tp_turn **out)
 {
@@ -33,6 +47,7 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 		.max_channels = conf->max_channels,
 		.icmp = { .per_sec = TP_TURN_ICMP_PER_SEC, .burst = TP_TURN_ICMP_BURST },
 	};
+	tp_turn_hash_log2 = buckets_log2(conf);
 	while (tp_turn_hash_seed == 0)
 		ops->random(ctx, &tp_turn_hash_seed, sizeof(tp_turn_hash_seed));
 	rc = tp_policy_new(conf->deny, conf->n_deny, conf->allow, conf->n_allow, &turn->policy);
