@@ -249,11 +249,6 @@ static void punt_ready(struct tp_source *source, uint32_t events)
 		tp_debug("punt wake-up: %s", strerror(errno));
 }
 
-static bool is_local(void *ctx, const struct tp_addr *ip)
-{
-	return tp_nl_is_local(ctx, ip);
-}
-
 /* XDP must not take what the kernel would not. */
 static void on_vlan(void *ctx, uint16_t port, uint16_t vlan, bool is_up)
 {
@@ -270,7 +265,7 @@ static void netlink_ready(struct tp_source *source, uint32_t events)
 	(void)events;
 	tp_nl_read(d->nl, &tp_resolver_events, d->resolver);
 	tp_path_mtu_forget(&d->path_mtu);
-	tp_steer_check_addrs(d->steer, is_local, d->nl);
+	tp_host_check(d);
 	resolve(d);
 }
 
@@ -330,21 +325,10 @@ static int open_steer(struct tp_daemon *d, struct tp_why *why)
 		.n_relays = conf->n_relays,
 		.legacy_channels = conf->legacy_channels,
 	};
-	int rc;
 
-	for (uint32_t i = 0; i < conf->n_relays; i++) {
-		char text[TP_ADDR_STRLEN];
-
+	for (uint32_t i = 0; i < conf->n_relays; i++)
 		relays[i] = conf->relays[i].local;
-		/* It may come, and the others serve meanwhile. */
-		if (!tp_nl_is_local(d->nl, &relays[i]))
-			tp_warn("relay address %s is not on this host: nothing will arrive there",
-					tp_addr_format_ip(&relays[i], text));
-	}
-	rc = tp_steer_new(&sc, &d->steer, why);
-	if (rc == 0)
-		tp_steer_check_addrs(d->steer, is_local, d->nl);
-	return rc;
+	return tp_steer_new(&sc, &d->steer, why);
 }
 
 static int open_kernel_path(struct tp_daemon *d, struct tp_why *why)
@@ -468,21 +452,6 @@ static int open_workers(struct tp_daemon *d, struct tp_why *why)
 	return rc;
 }
 
-/* Everybody's addresses are ours: denied as peers. */
-static struct tp_addr *own_addresses(const struct tp_conf *conf, uint32_t *n)
-{
-	struct tp_addr *own = calloc(conf->n_listeners + conf->n_relays, sizeof(*own));
-
-	*n = 0;
-	if (own == NULL)
-		return NULL;
-	for (uint32_t i = 0; i < conf->n_listeners; i++)
-		own[(*n)++] = conf->listeners[i];
-	for (uint32_t i = 0; i < conf->n_relays; i++)
-		own[(*n)++] = conf->relays[i].local;
-	return own;
-}
-
 /* All but the addresses of this host and the key of nonces. */
 static struct tp_turn_conf turn_conf(const struct tp_conf *conf)
 {
@@ -522,17 +491,13 @@ int tp_daemon_reload_turn(struct tp_daemon *d)
 static int open_turn(struct tp_daemon *d, struct tp_why *why)
 {
 	struct tp_turn_conf tc = turn_conf(d->conf);
-	uint32_t n_own;
-	struct tp_addr *own = own_addresses(d->conf, &n_own);
-	int rc = -ENOMEM;
+	int rc;
 
-	tc.own = own;
-	tc.n_own = n_own;
 	on_random(NULL, tc.nonce_key, sizeof(tc.nonce_key));
-	if (own != NULL)
-		rc = tp_turn_new(&tc, &turn_ops, d, &d->turn);
+	rc = tp_turn_new(&tc, &turn_ops, d, &d->turn);
 	tp_secret_wipe(tc.nonce_key, sizeof(tc.nonce_key));
-	free(own);
+	if (rc == 0)
+		tp_host_check(d);
 	return rc < 0 ? tp_why_set(why, rc, "can not start the TURN server: %s", strerror(-rc)) : 0;
 }
 
@@ -616,7 +581,7 @@ static void tick(struct tp_daemon *d)
 	if (d->now.mono_ns < d->tick_ns)
 		return;
 	d->tick_ns = d->now.mono_ns + TICK_NS;
-	tp_steer_check_addrs(d->steer, is_local, d->nl);
+	tp_host_check(d);
 	if (d->resolver != NULL)
 		resolve(d);
 }
@@ -644,6 +609,7 @@ static void say_ready(const struct tp_daemon *d)
 static void run(struct tp_daemon *d)
 {
 	woke(d);
+	tp_host_check_ephemeral(d);
 	say_ready(d);
 	while (!d->is_stopping) {
 		tp_loop_run(&d->loop, timeout_ms(d));
@@ -678,6 +644,7 @@ static void stop(struct tp_daemon *d)
 	tp_kernel_path_free(d->kernel_path);
 	tp_steer_free(d->steer);
 	tp_nl_close(d->nl);
+	tp_host_fini(&d->host);
 	free(d->punts);
 	if (d->signals.fd >= 0)
 		close(d->signals.fd);

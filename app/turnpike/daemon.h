@@ -14,6 +14,7 @@
 #include "base/why.h"
 #include "conf.h"
 #include "fast.h"
+#include "host.h"
 #include "io/netlink.h"
 #include "io/resolver.h"
 #include "io/steer.h"
@@ -50,6 +51,7 @@ struct tp_daemon {
 	struct tp_metrics *metrics;
 	struct tp_path_mtu path_mtu;
 	struct tp_reload reload;
+	struct tp_host host;
 };
 
 /**

@@ -151,6 +151,28 @@ static void write_turn(FILE *f, const struct tp_daemon *d)
 			(tp_clock_now_ns() - d->started_ns) / TP_NS_PER_SEC);
 }
 
+static void write_relays(FILE *f, const struct tp_daemon *d)
+{
+	struct tp_turn_relay_info info;
+	char text[TP_ADDR_STRLEN];
+	uint32_t i;
+
+	family(f, "relay_address_here", "gauge", "1: the relay address is on this host.");
+	for (i = 0; i < d->conf->n_relays; i++) {
+		tp_turn_relay_info(d->turn, i, &info);
+		fprintf(f, "turnpike_relay_address_here{address=\"%s\"} %d\n",
+				tp_addr_format_ip(&info.addr.local, text), info.is_here);
+	}
+	family(f, "relay_address_ports_used", "gauge",
+			"Ports in use, or kept, on a relay address.");
+	for (i = 0; i < d->conf->n_relays; i++) {
+		tp_turn_relay_info(d->turn, i, &info);
+		fprintf(f, "turnpike_relay_address_ports_used{address=\"%s\"} %u\n",
+				tp_addr_format_ip(&info.addr.local, text),
+				info.n_ports - info.n_free);
+	}
+}
+
 static void counter(FILE *f, const char *name, const char *help, uint64_t value)
 {
 	family(f, name, "counter", help);
@@ -180,6 +202,7 @@ static char *metrics_text(const struct tp_daemon *d, size_t *len)
 		return NULL;
 	write_turn(f, d);
 	write_auth(f, d);
+	write_relays(f, d);
 	write_workers(f, d);
 	write_ports(f, d);
 	write_kernel_path(f, d);

@@ -110,7 +110,7 @@ void tp_reload_step(struct tp_daemon *d)
 	r->ended.permissions += now.permissions;
 	r->ended.channels += now.channels;
 	if (!r->is_rechecking && r->seen.permissions + r->seen.channels > 0)
-		tp_info("reload: ended %llu permissions and %llu channels to peers that are denied now",
+		tp_info("ended %llu permissions and %llu channels to peers that are denied now",
 				(unsigned long long)r->seen.permissions,
 				(unsigned long long)r->seen.channels);
 }

@@ -159,6 +159,27 @@ static json_t *auth_json(const struct tp_daemon *d)
 	return o;
 }
 
+static json_t *relays_json(const struct tp_daemon *d)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < d->conf->n_relays; i++) {
+		struct tp_turn_relay_info info;
+		char local[TP_ADDR_STRLEN], external[TP_ADDR_STRLEN];
+
+		tp_turn_relay_info(d->turn, i, &info);
+		json_array_append_new(list,
+				json_pack("{s:s,s:s,s:b,s:I,s:I}", "address",
+						tp_addr_format_ip(&info.addr.local, local),
+						"external",
+						tp_addr_format_ip(&info.addr.external, external),
+						"here", info.is_here, "ports_used",
+						(json_int_t)(info.n_ports - info.n_free),
+						"ports_free", (json_int_t)info.n_free));
+	}
+	return list;
+}
+
 json_t *tp_report_stats(const struct tp_daemon *d)
 {
 	json_t *o = json_object(), *total = json_object(), *workers = json_array();
@@ -178,6 +199,7 @@ json_t *tp_report_stats(const struct tp_daemon *d)
 	json_object_set_new(o, "interfaces", interfaces_json(d));
 	json_object_set_new(o, "turn", turn_json(d));
 	json_object_set_new(o, "auth", auth_json(d));
+	json_object_set_new(o, "relays", relays_json(d));
 	json_object_set_new(o, "flows", number(d->flows == NULL ? 0 : tp_flow_count(d->flows)));
 	json_object_set_new(o, "reload",
 			json_pack("{s:I,s:I,s:I,s:I}", "reloads", (json_int_t)d->reload.done,

@@ -173,6 +173,12 @@ static void print_stats(const json_t *o)
 	json_array_foreach (json_object_get(o, "interfaces"), i, item)
 		printf("interface %s: asked for %s, got %s\n", text(item, "name"),
 				text(item, "asked"), text(item, "mode"));
+	json_array_foreach (json_object_get(o, "relays"), i, item)
+		printf("relay address %s: %s, %" PRIu64 " ports used, %" PRIu64 " free\n",
+				text(item, "address"),
+				json_is_true(json_object_get(item, "here")) ? "here"
+									    : "NOT ON THIS HOST",
+				number(item, "ports_used"), number(item, "ports_free"));
 	print_all("", json_object_get(o, "turn"));
 	print_counter("", "flows", number(o, "flows"));
 	print_used("", json_object_get(o, "reload"));

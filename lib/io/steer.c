@@ -396,14 +396,15 @@ static struct tp_addr addr_of(const struct tp_bpf_addr *b)
 	return b->is_v6 ? tp_addr_v6(ip, 0) : tp_addr_v4(ip, 0);
 }
 
-static void log_addr(const struct tp_addr *ip, bool is_here)
+static void log_addr(const struct tp_addr *ip, bool is_relay, bool is_here)
 {
+	const char *what = is_relay ? "relay" : "listener";
 	char text[TP_ADDR_STRLEN];
 
 	if (is_here)
-		tp_info("address %s is on this host again", tp_addr_format_ip(ip, text));
+		tp_info("%s address %s is on this host again", what, tp_addr_format_ip(ip, text));
 	else
-		tp_warn("address %s is not on this host: nothing will arrive there",
+		tp_warn("%s address %s is not on this host: nothing will arrive there", what,
 				tp_addr_format_ip(ip, text));
 }
 
@@ -426,13 +427,21 @@ void tp_steer_check_addrs(struct tp_steer *steer,
 		if (is_here == is_addr_here(steer, i))
 			continue;
 		steer->addrs_here[i >> 6] ^= 1ull << (i & 63);
-		log_addr(&ip, is_here);
+		log_addr(&ip, steer->bpf_conf.addr[i].relay != TP_BPF_NO_RELAY, is_here);
 	}
 	LIST_FOREACH (sif, &steer->ifs, next) {
 		for (i = 0; sif->accept != NULL && i < TP_BPF_ADDRS_WORDS; i++)
 			__atomic_store_n(&sif->accept->addrs[i], steer->addrs_here[i],
 					__ATOMIC_RELEASE);
 	}
+}
+
+bool tp_steer_is_relay_here(const struct tp_steer *steer, uint32_t relay)
+{
+	for (uint32_t i = 0; i < steer->bpf_conf.n_addrs; i++)
+		if (steer->bpf_conf.addr[i].relay == relay)
+			return is_addr_here(steer, i);
+	return false;
 }
 
 void tp_steer_set_vlan(struct tp_steer_if *sif, uint16_t vlan, bool is_ours)

@@ -84,6 +84,9 @@ int tp_steer_queues_fd(const struct tp_steer_if *sif);
 void tp_steer_check_addrs(struct tp_steer *steer,
 		bool (*is_local)(void *ctx, const struct tp_addr *ip), void *ctx);
 
+/** Was a relay address this host's when it was checked last?  relay < n_relays */
+bool tp_steer_is_relay_here(const struct tp_steer *steer, uint32_t relay);
+
 /**
  * Redirect frames with this VLAN tag, or not (as at first).  Untagged ones always are, and those
  * with VLAN 0, which only have a priority.  vlan: 1 to 4094.

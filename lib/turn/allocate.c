@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Allocate and Refresh. */
+#include "turn/relays.h"
 #include "turn/request_private.h"
 
 #include <errno.h>
@@ -15,22 +16,6 @@ struct wish {
 	struct tp_reservation *reservation;
 	uint32_t lifetime_sec;
 };
-
-static uint32_t random_u32(struct tp_turn *turn)
-{
-	uint32_t r;
-
-	turn->ops.random(turn->ctx, &r, sizeof(r));
-	return r;
-}
-
-static bool supports(const struct tp_turn *turn, unsigned at)
-{
-	for (uint32_t i = 0; i < turn->n_relays; i++)
-		if (tp_leg_at(turn->relays[i].addr.local.family) == at)
-			return true;
-	return false;
-}
 
 /* LIFETIME: max(default, min(asked, maximum)); 0 stays 0 for Refresh. */
 static enum tp_stun_err get_lifetime(const struct tp_stun_msg *msg, uint32_t *out)
@@ -87,7 +72,7 @@ static enum tp_stun_err check_family(const struct tp_request *rq, struct wish *w
 		return TP_STUN_OK; /* both families, partial success allowed: check_additional() */
 	if (family != TP_STUN_FAMILY_IPV4 && family != TP_STUN_FAMILY_IPV6)
 		return TP_STUN_FAMILY_UNSUPPORTED;
-	if (!supports(rq->turn, at))
+	if (!tp_relays_support(rq->turn, at))
 		return TP_STUN_FAMILY_UNSUPPORTED;
 	w->wants[at] = true;
 	return TP_STUN_OK;
@@ -141,26 +126,6 @@ static enum tp_stun_err check_allocate(const struct tp_request *rq, struct wish 
 	return err;
 }
 
-/* Take a port on a relay address of the family, starting anywhere.  @return the port or -ENOSPC */
-static int take_port(struct tp_turn *turn, unsigned at, const struct wish *w, uint32_t *relay)
-{
-	uint32_t start = random_u32(turn) % turn->n_relays;
-
-	for (uint32_t i = 0; i < turn->n_relays; i++) {
-		struct tp_relay *r = &turn->relays[(start + i) % turn->n_relays];
-		int port;
-
-		if (tp_leg_at(r->addr.local.family) != at)
-			continue;
-		port = w->is_even ? tp_ports_take_even(r->ports, random_u32(turn), w->has_next)
-				  : tp_ports_take(r->ports, random_u32(turn));
-		*relay = (uint32_t)(r - turn->relays);
-		if (port >= 0)
-			return port;
-	}
-	return -ENOSPC;
-}
-
 static enum tp_stun_err reserve_next(struct tp_request *rq, uint32_t relay, uint16_t port)
 {
 	struct tp_turn *turn = rq->turn;
@@ -183,9 +148,9 @@ static enum tp_stun_err add_leg(struct tp_request *rq, unsigned at, const struct
 	uint32_t relay = 0;
 	int port;
 
-	if (!supports(turn, at))
+	if (!tp_relays_support(turn, at))
 		return TP_STUN_FAMILY_UNSUPPORTED;
-	port = take_port(turn, at, w, &relay);
+	port = tp_relays_take_port(turn, at, w->is_even, w->has_next, &relay);
 	if (port < 0)
 		return TP_STUN_INSUFFICIENT_CAPACITY;
 	tp_allocation_add_leg(turn, rq->alloc, relay, (uint16_t)port, deadline);

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 uint64_t tp_turn_hash_seed;
+unsigned tp_turn_hash_log2 = 5;
 
 unsigned tp_turn_hash(const void *key, size_t len)
 {

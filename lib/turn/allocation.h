@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/queue.h>
 
 #include "base/bucket.h"
@@ -24,8 +25,19 @@
 #include "turn/timer.h"
 #include "turn/turn.h"
 
+/*
+ * uthash doubles a table in one go: at a million entries nobody else would be served for 200 ms.
+ * So tables begin with as many buckets as there may be entries: pages of zeroes, which cost nothing
+ * until they are used.  16 in one bucket then mean that there are more entries than were foreseen,
+ * and not chance, as 10 would (one table in fifteen).
+ */
 #define HASH_NONFATAL_OOM 1
 #define HASH_FUNCTION(key, len, hash) (hash) = tp_turn_hash((key), (len))
+#define HASH_INITIAL_NUM_BUCKETS_LOG2 tp_turn_hash_log2
+#define HASH_INITIAL_NUM_BUCKETS (1u << tp_turn_hash_log2)
+#define HASH_BKT_CAPACITY_THRESH 16U
+#define uthash_malloc(size) calloc(1, (size))
+#define uthash_bzero(at, size) ((void)(at)) /* it is */
 #include <uthash.h>
 
 #define TP_TOKEN_LEN 8
@@ -33,6 +45,10 @@
 
 /* Random, set once before the first table exists: clients choose addresses and ports. */
 extern uint64_t tp_turn_hash_seed;
+
+/* Buckets of tables that are begun, as a power of two: for the largest limit of the configuration.
+ */
+extern unsigned tp_turn_hash_log2;
 
 unsigned tp_turn_hash(const void *key, size_t len);
 
@@ -128,6 +144,7 @@ struct tp_reservation {
 
 struct tp_relay {
 	struct tp_turn_relay addr;
+	bool is_here; /* on this host just now: new allocations may get it */
 	struct tp_ports *ports;
 	struct tp_allocation **by_port; /* port - port_min -> owner */
 };
@@ -140,6 +157,7 @@ struct tp_turn {
 	struct tp_addr_index own; /* addresses of this host */
 	struct tp_relay *relays;
 	uint32_t n_relays;
+	uint32_t *usable[2], n_usable[2];           /* indices of those that are here: IPv4, IPv6 */
 	struct tp_addr_index by_local, by_external; /* IP address to relay index */
 	uint16_t port_min, port_max;
 	uint16_t channel_max;

@@ -7,36 +7,22 @@
 
 #include "turn/allocation.h"
 #include "turn/relay.h"
+#include "turn/relays.h"
 #include "turn/request.h"
 #include "wire/channel.h"
 
-static int relays_new(struct tp_turn *turn, const struct tp_turn_conf *conf)
+#define BUCKETS_LOG2_MAX 22 /* the most that the configuration allows, 4,000,000 */
+
+/* Enough for each: see allocation.h. */
+static unsigned buckets_log2(const struct tp_turn_conf *conf)
 {
-	size_t n_ports = (size_t)conf->port_max - conf->port_min + 1;
-	int rc;
+	uint32_t n = conf->max_allocations > conf->max_channels ? conf->max_allocations
+								: conf->max_channels;
+	unsigned log2 = 5;
 
-	turn->relays = calloc(conf->n_relays, sizeof(*turn->relays));
-	if (turn->relays == NULL)
-		return -ENOMEM;
-	for (; turn->n_relays < conf->n_relays; turn->n_relays++) {
-		struct tp_relay *r = &turn->relays[turn->n_relays];
-
-		r->addr = conf->relays[turn->n_relays];
-		r->by_port = calloc(n_ports, sizeof(struct tp_allocation *));
-		if (r->by_port == NULL)
-			return -ENOMEM;
-		rc = tp_ports_new(conf->port_min, conf->port_max, &r->ports);
-		if (rc < 0) {
-			free(r->by_port);
-			return rc;
-		}
-	}
-	rc = tp_addr_index_init(&turn->by_local, &conf->relays->local, sizeof(*conf->relays),
-			conf->n_relays);
-	if (rc == 0)
-		rc = tp_addr_index_init(&turn->by_external, &conf->relays->external,
-				sizeof(*conf->relays), conf->n_relays);
-	return rc;
+	while (log2 < BUCKETS_LOG2_MAX && 1u << log2 < n)
+		log2++;
+	return log2;
 }
 
 int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, void *ctx,
@@ -61,6 +47,7 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 		.max_channels = conf->max_channels,
 		.icmp = { .per_sec = TP_TURN_ICMP_PER_SEC, .burst = TP_TURN_ICMP_BURST },
 	};
+	tp_turn_hash_log2 = buckets_log2(conf);
 	while (tp_turn_hash_seed == 0)
 		ops->random(ctx, &tp_turn_hash_seed, sizeof(tp_turn_hash_seed));
 	rc = tp_policy_new(conf->deny, conf->n_deny, conf->allow, conf->n_allow, &turn->policy);
@@ -69,7 +56,7 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 	if (rc == 0)
 		rc = tp_turn_set_own(turn, conf->own, conf->n_own);
 	if (rc == 0)
-		rc = relays_new(turn, conf);
+		rc = tp_relays_init(turn, conf);
 	if (rc < 0) {
 		tp_turn_free(turn);
 		return rc;
@@ -89,17 +76,11 @@ void tp_turn_free(struct tp_turn *turn)
 			tp_allocation_end(turn, turn->slots[i], TP_TURN_END_SHUTDOWN);
 	while (turn->reservations != NULL)
 		tp_reservation_end(turn, turn->reservations, false);
-	for (i = 0; i < turn->n_relays; i++) {
-		tp_ports_free(turn->relays[i].ports);
-		free(turn->relays[i].by_port);
-	}
+	tp_relays_fini(turn);
 	tp_auth_free(turn->auth);
 	tp_policy_free(turn->policy);
 	tp_timers_fini(&turn->timers);
 	tp_addr_index_fini(&turn->own);
-	tp_addr_index_fini(&turn->by_local);
-	tp_addr_index_fini(&turn->by_external);
-	free(turn->relays);
 	free(turn->slots);
 	free(turn->free_slots);
 	free(turn);

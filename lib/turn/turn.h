@@ -284,6 +284,12 @@ int tp_turn_reload(struct tp_turn *turn, const struct tp_turn_conf *conf);
  */
 int tp_turn_set_own(struct tp_turn *turn, const struct tp_addr own[], uint32_t n);
 
+/**
+ * A relay address came to this host, or went: new allocations get ports on those that are here
+ * (all, at first); without any of a family, 508.  What is allocated stays: the address may return.
+ */
+void tp_turn_set_relay_here(struct tp_turn *turn, uint32_t relay, bool is_here);
+
 /* What ended because it is forbidden now. */
 struct tp_turn_forbidden {
 	uint64_t permissions, channels;
@@ -373,6 +379,16 @@ enum tp_stun_err tp_auth_result_error(enum tp_auth_result result);
 
 /** Requests that ended so; all results together are all requests that need authentication. */
 uint64_t tp_turn_auth_count(const struct tp_turn *turn, enum tp_auth_result result);
+
+/* One relay address. */
+struct tp_turn_relay_info {
+	struct tp_turn_relay addr;
+	bool is_here;
+	uint32_t n_ports, n_free;
+};
+
+/** relay: index into tp_turn_conf.relays */
+void tp_turn_relay_info(const struct tp_turn *turn, uint32_t relay, struct tp_turn_relay_info *out);
 
 /* A snapshot of one allocation; strings borrowed until the next call into turn. */
 struct tp_allocation_info {

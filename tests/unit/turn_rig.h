@@ -38,6 +38,7 @@
 #define RIG_PORT_MAX 50099
 #define RIG_SECRET_NEW "newest"
 #define RIG_SECRET_OLD "previous"
+#define RIG_RELAYS_MAX 65
 #define RIG_SENT_MAX 4
 #define RIG_DATA_MAX 4096
 
@@ -91,7 +92,7 @@ struct rig {
 	bool is_account_full;
 	uint32_t n_past;                             /* peers told before the end */
 	struct tp_addr past[2 * TP_TURN_PAST_PEERS]; /* the first of them */
-	uint8_t is_open[4][UINT16_MAX + 1];
+	uint8_t is_open[RIG_RELAYS_MAX][UINT16_MAX + 1];
 	uint32_t n_open, n_channels, n_allocated, n_ended;
 	uint32_t n_fast;               /* permissions with fast */
 	bool is_full, is_channel_full; /* permissions, channels get no flows */
