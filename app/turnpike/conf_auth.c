@@ -17,7 +17,7 @@ static uint8_t hex_digit(char c)
 static void key_from_hex(const char *text, uint8_t len, struct tp_key *key)
 {
 	key->len = len;
-	for (uint8_t i = 0; i < len; i++)
+	for (size_t i = 0; i < len; i++)
 		key->data[i] = (uint8_t)(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
 }
 

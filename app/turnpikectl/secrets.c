@@ -109,7 +109,7 @@ static char *ask_password(void)
 
 static void to_hex(const struct tp_key *key, char out[2 * TP_KEY_MAX + 1])
 {
-	for (uint8_t i = 0; i < key->len; i++)
+	for (size_t i = 0; i < key->len; i++)
 		snprintf(out + 2 * i, 3, "%02x", key->data[i]);
 }
 

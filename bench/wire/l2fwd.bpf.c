@@ -2,7 +2,7 @@
 /*
  * l2fwd - XDP: the generator's packets to the AF_XDP socket of their queue, all else to the kernel.
  */
-#include "../../bpf/redirect.bpf.h"
+#include "bpf/redirect.bpf.h"
 #include "payload.bpf.h"
 
 SEC("xdp")

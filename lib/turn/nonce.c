@@ -11,7 +11,7 @@
 #define PREFIX "obMatJos2"
 #define EXPIRY_LEN 4
 #define MAC_LEN 17 /* with the expiry a multiple of three: base64 without padding */
-#define TEXT_LEN ((EXPIRY_LEN + MAC_LEN) / 3 * 4)
+#define TEXT_LEN ((EXPIRY_LEN + (size_t)MAC_LEN) / 3 * 4)
 
 _Static_assert(sizeof(PREFIX) - 1 + 4 == TP_NONCE_COOKIE_LEN, "three bytes of features");
 _Static_assert(TP_NONCE_COOKIE_LEN + TEXT_LEN == TP_NONCE_LEN, "length of a nonce");

@@ -5,7 +5,6 @@ import re
 
 import pytest
 import relay as relays
-import turn
 from call import Call
 from test_metrics import fetch, with_metrics
 
