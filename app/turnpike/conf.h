@@ -87,7 +87,7 @@ struct tp_conf {
 	bool logs_allocations;
 	bool has_metrics;
 	struct tp_addr metrics; /* address and port of the HTTP listener */
-	char *fixed; /* what a reload can not change, as text: for tp_conf_diff() */
+	char *fixed;            /* what a reload can not change, as text: for tp_conf_diff() */
 };
 
 /**
