@@ -162,6 +162,10 @@ static void print_stats(const json_t *o)
 	print_all("", json_object_get(o, "turn"));
 	print_counter("", "flows", number(o, "flows"));
 	print_used("", json_object_get(o, "reload"));
+	printf("\nrequests refused, by limit:\n");
+	print_all("  ", json_object_get(o, "refused"));
+	printf("error answers, by code:\n");
+	print_all("  ", json_object_get(o, "errors"));
 	printf("\nall workers:\n");
 	print_sums(json_object_get(o, "total"));
 	json_array_foreach (json_object_get(o, "workers"), i, item)
