@@ -17,6 +17,7 @@ static int build(struct tp_conf_file *file, const struct tp_conf_raw *raw, struc
 	conf->allocation_bps = raw->limits.allocation_bps;
 	conf->allocation_pps = raw->limits.allocation_pps;
 	conf->logs_allocations = raw->log.allocations;
+	conf->limits = raw->limits.turn;
 	conf->legacy_channels = raw->legacy_channels;
 	conf->dscp = (enum tp_dscp)raw->dscp;
 	conf->lowest_ipv6_mtu = raw->lowest_ipv6_mtu;

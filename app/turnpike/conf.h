@@ -75,6 +75,7 @@ struct tp_conf {
 	uint32_t max_channels;
 	uint64_t allocation_bps; /* of each direction; 0: no limit */
 	uint32_t allocation_pps;
+	struct tp_turn_limits limits;
 	bool legacy_channels;
 	enum tp_dscp dscp;
 	uint16_t lowest_ipv6_mtu; /* bytes */

@@ -214,4 +214,5 @@ void tp_conf_adopt(struct tp_conf *running, struct tp_conf *file)
 	EXCHANGE(running, file, allow);
 	EXCHANGE(running, file, n_allow);
 	EXCHANGE(running, file, max_allocations);
+	EXCHANGE(running, file, limits);
 }

@@ -179,11 +179,19 @@ static void print_control(FILE *out, const struct tp_conf *conf)
 
 static void print_limits(FILE *out, const struct tp_conf *conf)
 {
-	fprintf(out,
-			"limits: { allocations: %u, channels: %u, allocation_bps: %" PRIu64
-			", allocation_pps: %u }\n",
-			conf->max_allocations, conf->max_channels, conf->allocation_bps,
-			conf->allocation_pps);
+	const struct tp_turn_limits *l = &conf->limits;
+
+	fprintf(out, "limits:\n");
+	fprintf(out, "  allocations: %u\n", conf->max_allocations);
+	fprintf(out, "  channels: %u\n", conf->max_channels);
+	fprintf(out, "  allocation_bps: %" PRIu64 "\n", conf->allocation_bps);
+	fprintf(out, "  allocation_pps: %u\n", conf->allocation_pps);
+	fprintf(out, "  allocations_per_user: %u\n", l->allocations_per_user);
+	fprintf(out, "  channels_per_allocation: %u\n", l->channels_per_allocation);
+	fprintf(out, "  permissions_per_allocation: %u\n", l->permissions_per_allocation);
+	fprintf(out, "  new_peers_per_sec: %u\n", l->new_peers_per_sec);
+	fprintf(out, "  unauthenticated_per_source: %u\n", l->unauthenticated_per_source);
+	fprintf(out, "  unauthenticated_total: %u\n", l->unauthenticated_total);
 }
 
 void tp_conf_print(const struct tp_conf *conf, FILE *out)

@@ -8,7 +8,7 @@
 
 #include "wire/integrity.h"
 
-#define MAX_FIELDS 64 /* options, and one end for each mapping */
+#define MAX_FIELDS 128 /* options, and one end for each mapping */
 #define MAX_ITEMS 16  /* lists */
 
 /*

@@ -323,6 +323,57 @@ static const struct tp_conf_option limits_rows[] = {
 		.unit = "packets a second",
 		.help = "The same in packets.  A quarter of a second's worth, at least 16, passes at once.",
 	},
+	{
+		.key = "allocations_per_user", .type = TP_CONF_UINT, .is_live = true,
+		AT(struct tp_conf_raw_limits, turn.allocations_per_user),
+		.min = 0, .max = 4000000, .def = "0",
+		.unit = "allocations",
+		.help = "One more is answered 486 (Allocation Quota Reached).  0: no limit.  Of time-limited user names "
+			"EXPIRY:ID each ID is one user.  A client behind a NAT that changes its port leaves an "
+			"allocation behind for up to ten minutes: allow for some.",
+	},
+	{
+		.key = "channels_per_allocation", .type = TP_CONF_UINT, .is_live = true,
+		AT(struct tp_conf_raw_limits, turn.channels_per_allocation),
+		.min = 0, .max = 16384, .def = "0",
+		.unit = "channels",
+		.help = "One more is answered 508.  0: no limit but that of the channel numbers.",
+	},
+	{
+		.key = "permissions_per_allocation", .type = TP_CONF_UINT, .is_live = true,
+		AT(struct tp_conf_raw_limits, turn.permissions_per_allocation),
+		.min = 0, .max = 1000000, .def = "1000",
+		.unit = "permissions",
+		.help = "One more is answered 508.  0: no limit.",
+	},
+	{
+		.key = "new_peers_per_sec", .type = TP_CONF_UINT, .is_live = true,
+		AT(struct tp_conf_raw_limits, turn.new_peers_per_sec),
+		.min = 0, .max = TP_TURN_RATE_MAX, .def = "0",
+		.unit = "peers a second",
+		.help = "Of each allocation: permissions and channels to peers that had none.  Ten times as many may come "
+			"at once; more are answered 508.  0: no limit.  It slows who would search networks through "
+			"this relay.",
+	},
+	{
+		.key = "unauthenticated_per_source", .type = TP_CONF_UINT, .is_live = true,
+		AT(struct tp_conf_raw_limits, turn.unauthenticated_per_source),
+		.min = 0, .max = TP_TURN_RATE_MAX, .def = "200",
+		.unit = "answers a second",
+		.help = "To one IPv4 address or one IPv6 /64, of requests without or with wrong credentials: Binding, the "
+			"401 that every client gets first, and so on.  Ten times as many may go out at once, so that "
+			"an office behind one NAT can log in; more are dropped.  It bounds what somebody at whom forged "
+			"requests are aimed gets from here, and how fast passwords can be guessed.  0: no limit.  "
+			"Authenticated requests do not count.",
+	},
+	{
+		.key = "unauthenticated_total", .type = TP_CONF_UINT, .is_live = true,
+		AT(struct tp_conf_raw_limits, turn.unauthenticated_total),
+		.min = 0, .max = TP_TURN_RATE_MAX, .def = "50000",
+		.unit = "answers a second",
+		.help = "The same, to all sources together that have not returned one of our nonces and so may be "
+			"forged; a tenth of it may go out at once.  0: no limit.",
+	},
 	{ .key = NULL },
 };
 
@@ -476,7 +527,8 @@ static const struct tp_conf_option root_rows[] = {
 	{
 		.key = "limits", .type = TP_CONF_MAPPING,
 		AT(struct tp_conf_raw, limits), .rows = limits_rows,
-		.help = "Totals, which bound the memory that clients can take, and the traffic of each allocation.",
+		.help = "Totals, which bound the memory that clients can take; what one user, one allocation and one "
+			"source may have; and how fast.",
 	},
 	{
 		.key = "legacy_channels", .type = TP_CONF_BOOL,

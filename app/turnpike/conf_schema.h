@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "turn/turn.h"
+
 enum tp_conf_type {
 	TP_CONF_MAPPING,
 	TP_CONF_LIST, /* of texts or of mappings */
@@ -105,6 +107,7 @@ struct tp_conf_raw_limits {
 	uint32_t allocations, channels;
 	uint64_t allocation_bps;
 	uint32_t allocation_pps;
+	struct tp_turn_limits turn;
 };
 
 struct tp_conf_raw_log {

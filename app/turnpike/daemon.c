@@ -474,6 +474,7 @@ static struct tp_turn_conf turn_conf(const struct tp_conf *conf)
 		.n_allow = conf->n_allow,
 		.max_allocations = conf->max_allocations,
 		.max_channels = conf->max_channels,
+		.limits = conf->limits,
 		.legacy_channels = conf->legacy_channels,
 	};
 

@@ -144,6 +144,7 @@ static void write_turn(FILE *f, const struct tp_daemon *d)
 	gauge(f, "allocations", "Allocations.", c.allocations);
 	gauge(f, "permissions", "Permissions in force.", c.permissions);
 	gauge(f, "channels", "Channels bound.", c.channels);
+	gauge(f, "users", "Users who have allocations.", c.users);
 	gauge(f, "relayed_ports", "Relayed ports in use.", c.ports);
 	gauge(f, "flows", "Flows that workers see.",
 			d->flows == NULL ? 0 : tp_flow_count(d->flows));
@@ -193,6 +194,22 @@ static void write_reload(FILE *f, const struct tp_reload *r)
 			r->ended.channels);
 }
 
+static void write_refused(FILE *f, const struct tp_daemon *d)
+{
+	const struct tp_turn_refused *refused = tp_turn_refused(d->turn);
+
+	family(f, "refused_requests_total", "counter",
+			"Requests refused for what is there already, by the limit.");
+	for (int i = 0; i < TP_TURN_REFUSAL_COUNT; i++)
+		fprintf(f, "turnpike_refused_requests_total{limit=\"%s\"} %" PRIu64 "\n",
+				tp_turn_refusal_name((enum tp_turn_refusal)i), refused->why[i]);
+	family(f, "error_answers_total", "counter", "Requests answered with an error, by code.");
+	for (int i = TP_TURN_ERROR_MIN; i <= TP_TURN_ERROR_MAX; i++)
+		if (refused->code[i - TP_TURN_ERROR_MIN] != 0)
+			fprintf(f, "turnpike_error_answers_total{code=\"%d\"} %" PRIu64 "\n", i,
+					refused->code[i - TP_TURN_ERROR_MIN]);
+}
+
 static char *metrics_text(const struct tp_daemon *d, size_t *len)
 {
 	char *text = NULL;
@@ -203,6 +220,7 @@ static char *metrics_text(const struct tp_daemon *d, size_t *len)
 	write_turn(f, d);
 	write_auth(f, d);
 	write_relays(f, d);
+	write_refused(f, d);
 	write_workers(f, d);
 	write_ports(f, d);
 	write_kernel_path(f, d);

@@ -138,15 +138,43 @@ static json_t *interfaces_json(const struct tp_daemon *d)
 	return list;
 }
 
+/* Requests refused for what is there already, by limit. */
+static json_t *refused_json(const struct tp_daemon *d)
+{
+	const struct tp_turn_refused *refused = tp_turn_refused(d->turn);
+	json_t *o = json_object();
+
+	for (int i = 0; i < TP_TURN_REFUSAL_COUNT; i++)
+		json_object_set_new(o, tp_turn_refusal_name((enum tp_turn_refusal)i),
+				number(refused->why[i]));
+	return o;
+}
+
+/* Error answers by code; only of codes that there were. */
+static json_t *errors_json(const struct tp_daemon *d)
+{
+	const struct tp_turn_refused *refused = tp_turn_refused(d->turn);
+	json_t *o = json_object();
+	char code[8];
+
+	for (int i = TP_TURN_ERROR_MIN; i <= TP_TURN_ERROR_MAX; i++) {
+		if (refused->code[i - TP_TURN_ERROR_MIN] == 0)
+			continue;
+		snprintf(code, sizeof(code), "%d", i);
+		json_object_set_new(o, code, number(refused->code[i - TP_TURN_ERROR_MIN]));
+	}
+	return o;
+}
+
 static json_t *turn_json(const struct tp_daemon *d)
 {
 	struct tp_turn_counts c;
 
 	tp_turn_count(d->turn, &c);
-	return json_pack("{s:I,s:I,s:I,s:I,s:I}", "allocations", (json_int_t)c.allocations,
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "allocations", (json_int_t)c.allocations,
 			"permissions", (json_int_t)c.permissions, "channels",
 			(json_int_t)c.channels, "ports", (json_int_t)c.ports, "reservations",
-			(json_int_t)c.reservations);
+			(json_int_t)c.reservations, "users", (json_int_t)c.users);
 }
 
 static json_t *auth_json(const struct tp_daemon *d)
@@ -200,6 +228,8 @@ json_t *tp_report_stats(const struct tp_daemon *d)
 	json_object_set_new(o, "turn", turn_json(d));
 	json_object_set_new(o, "auth", auth_json(d));
 	json_object_set_new(o, "relays", relays_json(d));
+	json_object_set_new(o, "refused", refused_json(d));
+	json_object_set_new(o, "errors", errors_json(d));
 	json_object_set_new(o, "flows", number(d->flows == NULL ? 0 : tp_flow_count(d->flows)));
 	json_object_set_new(o, "reload",
 			json_pack("{s:I,s:I,s:I,s:I}", "reloads", (json_int_t)d->reload.done,

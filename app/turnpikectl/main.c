@@ -184,6 +184,10 @@ static void print_stats(const json_t *o)
 	print_used("", json_object_get(o, "reload"));
 	printf("\nrequests that need authentication:\n");
 	print_all("  ", json_object_get(o, "auth"));
+	printf("\nrequests refused, by limit:\n");
+	print_all("  ", json_object_get(o, "refused"));
+	printf("error answers, by code:\n");
+	print_all("  ", json_object_get(o, "errors"));
 	printf("\nall workers:\n");
 	print_sums(json_object_get(o, "total"));
 	json_array_foreach (json_object_get(o, "workers"), i, item)

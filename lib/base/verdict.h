@@ -48,6 +48,9 @@
 	X(DROP_ICMP,         "drop_icmp",         "ICMP error that is damaged or quotes no UDP datagram") \
 	X(DROP_ICMP_RATE,    "drop_icmp_rate",    "ICMP error beyond the number that clients are told") \
 	X(DROP_RATE,         "drop_rate",         "beyond the allocation's packets or bits a second") \
+	X(DROP_SOURCE_RATE,  "drop_source_rate",  "unauthenticated, beyond the answers to its source") \
+	X(DROP_TOTAL_RATE,   "drop_total_rate",   "unauthenticated, beyond the answers to all sources") \
+	X(DROP_TRY_RATE,     "drop_try_rate",     "credentials not looked at, after too many wrong ones") \
 	X(DROP_SEND,         "drop_send",         "send queue full or the kernel refused it")
 /* clang-format on */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Allocate and Refresh. */
+#include "turn/limits.h"
 #include "turn/relays.h"
 #include "turn/request_private.h"
 
@@ -121,8 +122,8 @@ static enum tp_stun_err check_allocate(const struct tp_request *rq, struct wish 
 		err = get_lifetime(rq->msg, &w->lifetime_sec);
 	if (err == TP_STUN_OK && w->lifetime_sec == 0)
 		w->lifetime_sec = TP_TURN_LIFETIME_SEC;
-	if (err == TP_STUN_OK && rq->turn->count.allocations >= rq->turn->max_allocations)
-		err = TP_STUN_INSUFFICIENT_CAPACITY;
+	if (err == TP_STUN_OK)
+		err = tp_limits_allocation(rq->turn, &rq->msg->attr[TP_STUN_USERNAME_AT]);
 	return err;
 }
 
@@ -135,7 +136,7 @@ static enum tp_stun_err reserve_next(struct tp_request *rq, uint32_t relay, uint
 	if (tp_reservation_new(turn, alloc->token, relay, port,
 			    tp_request_deadline_ns(rq, TP_TURN_RESERVATION_SEC)) == NULL) {
 		tp_ports_give(turn->relays[relay].ports, port);
-		return TP_STUN_INSUFFICIENT_CAPACITY;
+		return tp_limits_refuse(turn, TP_TURN_REFUSED_MEMORY);
 	}
 	alloc->has_token = true;
 	return TP_STUN_OK;
@@ -152,7 +153,7 @@ static enum tp_stun_err add_leg(struct tp_request *rq, unsigned at, const struct
 		return TP_STUN_FAMILY_UNSUPPORTED;
 	port = tp_relays_take_port(turn, at, w->is_even, w->has_next, &relay);
 	if (port < 0)
-		return TP_STUN_INSUFFICIENT_CAPACITY;
+		return tp_limits_refuse(turn, TP_TURN_REFUSED_PORTS);
 	tp_allocation_add_leg(turn, rq->alloc, relay, (uint16_t)port, deadline);
 	return w->has_next ? reserve_next(rq, relay, (uint16_t)(port + 1)) : TP_STUN_OK;
 }
@@ -238,7 +239,7 @@ enum tp_slow_verdict tp_request_allocate(struct tp_request *rq)
 	rq->alloc = tp_allocation_new(
 			turn, rq->tuple, &rq->who.name, &rq->who.key, rq->now->mono_ns);
 	if (rq->alloc == NULL)
-		return tp_request_refuse(rq, TP_STUN_INSUFFICIENT_CAPACITY);
+		return tp_request_refuse(rq, tp_limits_refuse(turn, TP_TURN_REFUSED_MEMORY));
 	memcpy(rq->alloc->tid, rq->msg->tid, TP_STUN_TID_LEN);
 	rq->alloc->lifetime_sec = w.lifetime_sec;
 	err = add_legs(rq, &w);

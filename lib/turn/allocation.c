@@ -107,8 +107,11 @@ struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tu
 
 	if (alloc == NULL)
 		return NULL;
-	if (reserve_slot(turn) < 0 || tp_timers_reserve(&turn->timers, 2) < 0)
+	alloc->user = tp_quota_take(turn->quota, username->data, username->len);
+	if (alloc->user == NULL)
 		goto err_alloc;
+	if (reserve_slot(turn) < 0 || tp_timers_reserve(&turn->timers, 2) < 0)
+		goto err_user;
 	alloc->tuple = *tuple;
 	HASH_ADD(hh, turn->allocations, tuple, sizeof(*tuple), alloc);
 	if (alloc->hh.tbl == NULL)
@@ -132,6 +135,8 @@ err_hash:
 	HASH_DELETE(hh, turn->allocations, alloc);
 err_timers:
 	tp_timers_unreserve(&turn->timers, 2);
+err_user:
+	tp_quota_give(turn->quota, alloc->user);
 err_alloc:
 	free(alloc);
 	return NULL;
@@ -143,6 +148,7 @@ static void allocation_free(struct tp_turn *turn, struct tp_allocation *alloc)
 	HASH_DELETE(hh, turn->allocations, alloc);
 	tp_timers_unreserve(&turn->timers, 2);
 	give_slot(turn, alloc);
+	tp_quota_give(turn->quota, alloc->user);
 	turn->count.allocations--;
 	account_close(turn, alloc);
 	free(alloc->past);

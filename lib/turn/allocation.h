@@ -20,8 +20,10 @@
 #include "base/bucket.h"
 #include "turn/addr_index.h"
 #include "turn/auth.h"
+#include "turn/flood.h"
 #include "turn/policy.h"
 #include "turn/ports.h"
+#include "turn/quota.h"
 #include "turn/timer.h"
 #include "turn/turn.h"
 
@@ -41,7 +43,6 @@
 #include <uthash.h>
 
 #define TP_TOKEN_LEN 8
-#define TP_PERMISSIONS_MAX 1000 /* of one allocation; beyond: 508 */
 
 /* Random, set once before the first table exists: clients choose addresses and ports. */
 extern uint64_t tp_turn_hash_seed;
@@ -121,6 +122,8 @@ struct tp_allocation {
 	struct tp_past_peers *past; /* NULL: none yet */
 	uint64_t created_ns;
 	struct tp_key key; /* that it was made with, and so by which algorithm */
+	uint64_t peers_full_ns;     /* of the bucket of new peers */
+	struct tp_quota_user *user; /* whose quota it is part of */
 	bool is_announced; /* ops.allocated was called, so ops.ended will be */
 	bool has_token;
 	uint8_t address_error_family;
@@ -162,6 +165,10 @@ struct tp_turn {
 	uint16_t port_min, port_max;
 	uint16_t channel_max;
 	uint32_t max_allocations, max_channels;
+	struct tp_turn_limits limits;
+	struct tp_quota *quota;
+	struct tp_flood *flood;
+	struct tp_turn_refused refused;
 	struct tp_timers timers;
 	struct tp_bucket icmp;             /* Data indications about errors */
 	struct tp_allocation *allocations; /* by tuple */
@@ -230,7 +237,7 @@ void tp_allocation_end(struct tp_turn *turn, struct tp_allocation *alloc, enum t
 struct tp_permission *tp_permission_find(struct tp_turn *turn, const struct tp_allocation *alloc,
 		const struct tp_addr *peer);
 
-/** Install or refresh.  @return the permission, NULL: out of memory or too many */
+/** Install or refresh.  @return the permission, NULL: out of memory */
 struct tp_permission *tp_permission_set(struct tp_turn *turn, struct tp_allocation *alloc,
 		const struct tp_addr *peer, uint64_t deadline_ns);
 
@@ -271,7 +278,7 @@ struct tp_channel *tp_channel_by_peer(struct tp_turn *turn, const struct tp_allo
 
 /**
  * Bind, with neither number nor peer bound yet; not yet published.
- * @return NULL: out of memory or too many
+ * @return NULL: out of memory
  */
 struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *alloc,
 		uint16_t number, const struct tp_addr *peer, struct tp_permission *perm);

@@ -137,8 +137,6 @@ struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *al
 {
 	struct tp_channel *ch;
 
-	if (turn->count.channels >= turn->max_channels)
-		return NULL;
 	ch = calloc(1, sizeof(*ch));
 	if (ch == NULL)
 		return NULL;
@@ -201,8 +199,6 @@ static struct tp_permission *permission_new(
 {
 	struct tp_permission *perm;
 
-	if (alloc->n_permissions >= TP_PERMISSIONS_MAX)
-		return NULL;
 	perm = calloc(1, sizeof(*perm));
 	if (perm == NULL)
 		return NULL;

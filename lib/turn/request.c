@@ -24,11 +24,25 @@ static void sign(struct tp_request *rq)
 		tp_stun_put_integrity_sha256(&rq->b, key->data, key->len);
 }
 
+enum tp_slow_verdict tp_request_charge(struct tp_request *rq)
+{
+	enum tp_slow_verdict v;
+
+	if (rq->is_charged)
+		return TP_SLOW_ANSWERED;
+	v = tp_flood_answer(rq->turn->flood, &rq->tuple->client, rq->is_proven, rq->now->mono_ns);
+	rq->is_charged = v == TP_SLOW_ANSWERED;
+	return v;
+}
+
 enum tp_slow_verdict tp_request_finish(struct tp_request *rq)
 {
 	struct tp_turn *turn = rq->turn;
 	struct tp_bytes part = { .data = rq->buf };
+	enum tp_slow_verdict v = rq->who.key.len > 0 ? TP_SLOW_ANSWERED : tp_request_charge(rq);
 
+	if (v != TP_SLOW_ANSWERED)
+		return v;
 	sign(rq);
 	if (tp_stun_has(rq->msg, TP_STUN_FINGERPRINT_AT))
 		tp_stun_put_fingerprint(&rq->b);
@@ -43,6 +57,7 @@ enum tp_slow_verdict tp_request_finish(struct tp_request *rq)
 enum tp_slow_verdict tp_request_refuse(struct tp_request *rq, enum tp_stun_err err)
 {
 	tp_request_begin(rq, TP_STUN_ERROR);
+	rq->turn->refused.code[err - TP_TURN_ERROR_MIN]++;
 	/* To a stranger no more than need be: the phrase would double the answer. */
 	if (rq->who.key.len > 0)
 		tp_stun_put_error(&rq->b, err);
@@ -81,10 +96,13 @@ static enum tp_slow_verdict challenge(struct tp_request *rq, enum tp_stun_err er
 	const struct tp_bytes algorithms = tp_auth_algorithms(auth);
 	const char *realm = tp_auth_realm(auth);
 	char nonce[TP_NONCE_LEN];
+	enum tp_slow_verdict v = tp_request_charge(rq);
 
+	if (v != TP_SLOW_ANSWERED)
+		return v;
 	tp_nonce_make(tp_auth_nonces(auth), &rq->tuple->client, rq->now->wall_sec, nonce);
 	tp_request_begin(rq, TP_STUN_ERROR);
-	tp_stun_put_error(&rq->b, err);
+	tp_request_put_error(rq, err);
 	tp_stun_put(&rq->b, TP_STUN_ATTR_REALM, realm, strlen(realm));
 	tp_stun_put(&rq->b, TP_STUN_ATTR_NONCE, nonce, sizeof(nonce));
 	tp_stun_put(&rq->b, TP_STUN_ATTR_PASSWORD_ALGORITHMS, algorithms.data, algorithms.len);
@@ -112,15 +130,53 @@ static enum tp_auth_result check(struct tp_request *rq)
 			&rq->who);
 }
 
+/* Does it claim to come from the owner of the allocation?  His key is at hand. */
+static bool names_owner(const struct tp_request *rq)
+{
+	const struct tp_stun_value *name = &rq->msg->attr[TP_STUN_USERNAME_AT];
+
+	return rq->alloc != NULL && name->data != NULL && rq->alloc->username_len == name->len &&
+			memcmp(rq->alloc->username, name->data, name->len) == 0;
+}
+
+/*
+ * May the credentials be looked at, at the cost of a MAC or several?  Without a nonce of ours the
+ * answer is an error whatever they are: it must be allowed to go out.
+ */
+static enum tp_slow_verdict check_flood(struct tp_request *rq, bool is_owner)
+{
+	const struct tp_stun_value *nonce = &rq->msg->attr[TP_STUN_NONCE_AT];
+
+	if (is_owner)
+		return TP_SLOW_ANSWERED;
+	rq->is_proven = nonce->data != NULL &&
+			tp_nonce_check(tp_auth_nonces(rq->turn->auth), &rq->tuple->client,
+					rq->now->wall_sec, nonce) == TP_NONCE_FRESH;
+	if (rq->is_proven)
+		return tp_flood_check(rq->turn->flood, &rq->tuple->client, rq->now->mono_ns);
+	return tp_request_charge(rq);
+}
+
 /* @return whether the request may go on; if not, *verdict says what became of it */
 static bool authenticate(struct tp_request *rq, enum tp_slow_verdict *verdict)
 {
-	enum tp_auth_result result = check(rq);
-	enum tp_stun_err err = tp_auth_result_error(result);
+	bool is_owner = names_owner(rq);
+	enum tp_auth_result result;
+	enum tp_stun_err err;
 
+	*verdict = check_flood(rq, is_owner);
+	if (*verdict != TP_SLOW_ANSWERED)
+		return false;
+	result = check(rq);
+	err = tp_auth_result_error(result);
 	rq->turn->n_auth[result]++;
 	if (err == TP_STUN_OK)
 		return true;
+	if (rq->is_proven)
+		tp_flood_failed(rq->turn->flood, &rq->tuple->client, rq->now->mono_ns);
+	/* Who knows the key of the allocation here may hear that its nonce is old. */
+	if (result == TP_AUTH_STALE_NONCE && is_owner)
+		rq->is_charged = true;
 	/* The 400 can not be signed, and tells nothing that the client would need. */
 	*verdict = err == TP_STUN_BAD_REQUEST ? tp_request_refuse(rq, err) : challenge(rq, err);
 	return false;
@@ -130,6 +186,10 @@ static bool authenticate(struct tp_request *rq, enum tp_slow_verdict *verdict)
 
 static enum tp_slow_verdict binding(struct tp_request *rq)
 {
+	enum tp_slow_verdict v = tp_request_charge(rq);
+
+	if (v != TP_SLOW_ANSWERED)
+		return v;
 	tp_request_begin(rq, TP_STUN_SUCCESS);
 	tp_stun_put_xor_addr(&rq->b, TP_STUN_ATTR_XOR_MAPPED_ADDRESS, &rq->tuple->client);
 	return tp_request_finish(rq);

@@ -29,6 +29,7 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 		struct tp_turn **out)
 {
 	struct tp_turn *turn;
+	uint64_t seed[2];
 	int rc;
 
 	if (conf->realm == NULL || conf->realm[0] == 0 || conf->n_relays == 0 ||
@@ -50,6 +51,7 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 	tp_turn_hash_log2 = buckets_log2(conf);
 	while (tp_turn_hash_seed == 0)
 		ops->random(ctx, &tp_turn_hash_seed, sizeof(tp_turn_hash_seed));
+	ops->random(ctx, seed, sizeof(seed));
 	rc = tp_policy_new(conf->deny, conf->n_deny, conf->allow, conf->n_allow, &turn->policy);
 	if (rc == 0)
 		rc = tp_auth_new(conf, &turn->auth);
@@ -57,6 +59,12 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 		rc = tp_turn_set_own(turn, conf->own, conf->n_own);
 	if (rc == 0)
 		rc = tp_relays_init(turn, conf);
+	if (rc == 0)
+		rc = tp_quota_new(conf->max_allocations, &turn->quota);
+	if (rc == 0)
+		rc = tp_flood_new(seed, &turn->flood);
+	if (rc == 0)
+		rc = tp_turn_set_limits(turn, &conf->limits);
 	if (rc < 0) {
 		tp_turn_free(turn);
 		return rc;
@@ -77,6 +85,8 @@ void tp_turn_free(struct tp_turn *turn)
 	while (turn->reservations != NULL)
 		tp_reservation_end(turn, turn->reservations, false);
 	tp_relays_fini(turn);
+	tp_quota_free(turn->quota);
+	tp_flood_free(turn->flood);
 	tp_auth_free(turn->auth);
 	tp_policy_free(turn->policy);
 	tp_timers_fini(&turn->timers);
@@ -96,6 +106,14 @@ int tp_turn_reload(struct tp_turn *turn, const struct tp_turn_conf *conf)
 		return rc;
 	rc = tp_auth_new(conf, &auth);
 	if (rc < 0) {
+		tp_policy_free(policy);
+		return rc;
+	}
+	rc = tp_quota_resize(turn->quota, conf->max_allocations);
+	if (rc == 0)
+		rc = tp_turn_set_limits(turn, &conf->limits);
+	if (rc < 0) {
+		tp_auth_free(auth);
 		tp_policy_free(policy);
 		return rc;
 	}
@@ -192,6 +210,7 @@ enum tp_slow_verdict tp_turn_from_icmp(struct tp_turn *turn, const struct tp_tur
 void tp_turn_count(const struct tp_turn *turn, struct tp_turn_counts *out)
 {
 	*out = turn->count;
+	out->users = tp_quota_users(turn->quota);
 }
 
 uint64_t tp_turn_auth_count(const struct tp_turn *turn, enum tp_auth_result result)

@@ -79,6 +79,47 @@ struct tp_turn_secret {
 	size_t len;
 };
 
+/*
+ * What one user, one allocation and one source may take.  0 of any: no limit.  What is refused
+ * changes nothing; what is there when a limit is lowered stays.
+ */
+struct tp_turn_limits {
+	uint32_t allocations_per_user;       /* beyond: 486 */
+	uint32_t channels_per_allocation;    /* beyond: 508 */
+	uint32_t permissions_per_allocation; /* beyond: 508 */
+	/* Permissions and channels to peers that had none; ten seconds' worth at once.  Beyond: 508
+	 */
+	uint32_t new_peers_per_sec;
+	/* Answers a second to who has not authenticated; beyond: dropped.  See flood.h. */
+	uint32_t unauthenticated_per_source, unauthenticated_total;
+};
+
+#define TP_TURN_NEW_PEERS_BURST_SEC 10
+#define TP_TURN_RATE_MAX 1000000 /* of all that is per second */
+
+/* Why a request was refused for what is there already; X(name, text, help). */
+/* clang-format off */
+#define TP_TURN_REFUSALS(X)                                                                        \
+	X(USER_ALLOCATIONS, "allocations_per_user", "486: the user's allocations")                 \
+	X(ALLOCATIONS, "allocations", "508: all allocations")                                      \
+	X(CHANNELS, "channels", "508: the channels of all allocations")                            \
+	X(ALLOCATION_CHANNELS, "channels_per_allocation", "508: the allocation's channels")        \
+	X(ALLOCATION_PERMISSIONS, "permissions_per_allocation", "508: the allocation's permissions") \
+	X(NEW_PEERS, "new_peers_per_sec", "508: too many new peers a second")                      \
+	X(PORTS, "relay_ports", "508: no relayed port is free")                                    \
+	X(MEMORY, "memory", "508: out of memory")
+/* clang-format on */
+
+enum tp_turn_refusal {
+#define X(name, text, help) TP_TURN_REFUSED_##name,
+	TP_TURN_REFUSALS(X)
+#undef X
+	TP_TURN_REFUSAL_COUNT
+};
+
+/** The reason's name in statistics and metrics: static, [a-z0-9_]. */
+const char *tp_turn_refusal_name(enum tp_turn_refusal why);
+
 struct tp_turn_conf {
 	const char *realm;
 	uint8_t nonce_key[TP_SHA256_LEN];   /* unpredictable; new at every start */
@@ -104,7 +145,8 @@ struct tp_turn_conf {
 	uint32_t n_own;
 	uint32_t max_allocations; /* beyond: 508 */
 	uint32_t max_channels;    /* on all allocations together; beyond: 508 */
-	bool legacy_channels;     /* channel numbers up to 0x7fff (RFC 5766) */
+	struct tp_turn_limits limits;
+	bool legacy_channels; /* channel numbers up to 0x7fff (RFC 5766) */
 };
 
 /* What is known of a datagram besides its bytes. */
@@ -267,9 +309,9 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 void tp_turn_free(struct tp_turn *turn);
 
 /**
- * Apply what can change while it runs: realm, users, secrets, deny, allow, max_allocations.  The
- * rest of conf is not looked at.  Allocations stay, those of users who are gone too, until they
- * end by themselves; what the new lists deny ends in tp_turn_recheck().
+ * Apply what can change while it runs: realm, users, secrets, deny, allow, max_allocations,
+ * limits.  The rest of conf is not looked at.  Allocations stay, those of users who are gone too,
+ * until they end by themselves; what the new lists deny ends in tp_turn_recheck().
  *
  * @return 0 or -ENOMEM: nothing was changed
  */
@@ -312,6 +354,9 @@ struct tp_turn_now {
 	uint64_t wall_sec;
 };
 
+/** Change limits while it runs.  @return 0, or -ENOMEM, and all are as they were */
+int tp_turn_set_limits(struct tp_turn *turn, const struct tp_turn_limits *limits);
+
 /** A datagram arrived at a listener.  @return its verdict: exactly one */
 enum tp_slow_verdict tp_turn_from_client(struct tp_turn *turn, const struct tp_turn_now *now,
 		const struct tp_tuple *tuple, const struct tp_turn_packet *packet);
@@ -340,6 +385,7 @@ uint64_t tp_turn_next_ns(const struct tp_turn *turn);
 
 struct tp_turn_counts {
 	uint32_t allocations, permissions, channels, ports, reservations;
+	uint32_t users; /* who have allocations */
 };
 
 void tp_turn_count(const struct tp_turn *turn, struct tp_turn_counts *out);
@@ -379,6 +425,17 @@ enum tp_stun_err tp_auth_result_error(enum tp_auth_result result);
 
 /** Requests that ended so; all results together are all requests that need authentication. */
 uint64_t tp_turn_auth_count(const struct tp_turn *turn, enum tp_auth_result result);
+#define TP_TURN_ERROR_MIN 300
+#define TP_TURN_ERROR_MAX 599
+
+/* Requests answered with an error, since the start. */
+struct tp_turn_refused {
+	uint64_t why[TP_TURN_REFUSAL_COUNT];
+	uint64_t code[TP_TURN_ERROR_MAX - TP_TURN_ERROR_MIN + 1]; /* by STUN error code */
+};
+
+/** @return borrowed; good until tp_turn_free() */
+const struct tp_turn_refused *tp_turn_refused(const struct tp_turn *turn);
 
 /* One relay address. */
 struct tp_turn_relay_info {

@@ -148,6 +148,12 @@ static void four_lines_are_enough_and_the_rest_has_defaults(void **state)
 	assert_int_equal(conf->max_channels, 65536);
 	assert_true(conf->allocation_bps == 0 && conf->allocation_pps == 0);
 	assert_true(conf->logs_allocations);
+	assert_int_equal(conf->limits.allocations_per_user, 0);
+	assert_int_equal(conf->limits.channels_per_allocation, 0);
+	assert_int_equal(conf->limits.permissions_per_allocation, 1000);
+	assert_int_equal(conf->limits.new_peers_per_sec, 0);
+	assert_int_equal(conf->limits.unauthenticated_per_source, 200);
+	assert_int_equal(conf->limits.unauthenticated_total, 50000);
 	assert_false(conf->legacy_channels);
 	assert_int_equal(conf->dscp, TP_DSCP_COPY);
 	assert_int_equal(conf->lowest_ipv6_mtu, 1280);
@@ -179,7 +185,10 @@ static const char every_option[] =
 		"peers:\n"
 		"  deny: [ 203.0.114.0/24, recommended, 2001:db9::1 ]\n"
 		"  allow: [ 10.1.0.0/16, fd00::/8 ]\n"
-		"limits: { allocations: 1, channels: 4000000, allocation_bps: 1000000000000, allocation_pps: 3 }\n"
+		"limits: { allocations: 1, channels: 4000000, allocation_bps: 1000000000000, allocation_pps: 3,\n"
+		"  allocations_per_user: 2,\n"
+		"  channels_per_allocation: 3, permissions_per_allocation: 4, new_peers_per_sec: 5,\n"
+		"  unauthenticated_per_source: 6, unauthenticated_total: 7 }\n"
 		"log: { allocations: false }\n"
 		"legacy_channels: true\n"
 		"dscp: clear\n"
@@ -212,6 +221,12 @@ static void options_that_are_given_are_taken(void **state)
 	assert_true(conf->allocation_bps == 1000000000000);
 	assert_int_equal(conf->allocation_pps, 3);
 	assert_false(conf->logs_allocations);
+	assert_int_equal(conf->limits.allocations_per_user, 2);
+	assert_int_equal(conf->limits.channels_per_allocation, 3);
+	assert_int_equal(conf->limits.permissions_per_allocation, 4);
+	assert_int_equal(conf->limits.new_peers_per_sec, 5);
+	assert_int_equal(conf->limits.unauthenticated_per_source, 6);
+	assert_int_equal(conf->limits.unauthenticated_total, 7);
 	assert_true(conf->legacy_channels);
 	assert_int_equal(conf->dscp, TP_DSCP_CLEAR);
 	assert_int_equal(conf->lowest_ipv6_mtu, 1500);
@@ -364,7 +379,7 @@ static const struct {
 	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, legacy_channels, dscp, lowest_ipv6_mtu, interfaces, cores, control, log, metrics)\n" },
 	{ "limits that are not built",
 	  BASE "limits: { cheese: 0 }\n",
-	  FILE_NAME ":5: limits.cheese: unknown option (there are: allocations, channels, allocation_bps, allocation_pps)\n" },
+	  FILE_NAME ":5: limits.cheese: unknown option (there are: allocations, channels, allocation_bps, allocation_pps, allocations_per_user, channels_per_allocation, permissions_per_allocation, new_peers_per_sec, unauthenticated_per_source, unauthenticated_total)\n" },
 	{ "an option twice",
 	  BASE "realm: x\n",
 	  FILE_NAME ":5: realm: given twice, first in line 1\n" },

@@ -397,6 +397,7 @@ static inline void rig_conf(struct rig *r)
 		.n_own = 4,
 		.max_allocations = 100,
 		.max_channels = 100,
+		.limits.permissions_per_allocation = 1000,
 	};
 }
 
