@@ -213,6 +213,19 @@ static void it_is_400_with_a_wrong_password_and_an_old_nonce_as_well(void **stat
 			fail_msg("%s", bid_downs[i].what);
 }
 
+/* One of the two alone is wrong whoever made the nonce: a client sends both or neither. */
+static void one_of_the_two_alone_is_400_with_any_nonce(void **state)
+{
+	struct rig *r = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct rig_client c = forge_client(r, TP_ALGORITHM_SHA256);
+
+		c.nonce[c.nonce_len - 1] ^= 1;
+		assert_int_equal(try_bid_down(r, &c, i), TP_STUN_BAD_REQUEST);
+	}
+}
+
 /* Only the first occurrence counts (section 14). */
 static void a_second_choice_does_not_count(void **state)
 {
@@ -310,6 +323,7 @@ int main(void)
 		rig_test(an_attribute_of_the_credentials_missing_is_400),
 		rig_test(what_was_changed_on_the_way_is_400),
 		rig_test(it_is_400_with_a_wrong_password_and_an_old_nonce_as_well),
+		rig_test(one_of_the_two_alone_is_400_with_any_nonce),
 		rig_test(a_second_choice_does_not_count),
 		rig_test(algorithms_behind_the_integrity_do_not_count),
 		rig_test(a_changed_challenge_leads_nowhere),
