@@ -10,6 +10,7 @@ import pytest
 import relay as relays
 import turn
 from call import Call
+from test_reload import reload, rewrite
 
 BOTH = (turn.SHA256, turn.MD5)
 
@@ -107,6 +108,25 @@ def test_sha256_alone_refuses_old_clients(one, make_relay, open_client):
     assert open_client(one, 4).allocate_request().error == 401
     open_client(one, 4, algorithms=BOTH).allocate()
     assert auth_of(relay)["too_weak"] == 1
+
+
+def test_a_reload_that_offers_less_is_no_bid_down(one, make_relay, open_client):
+    """Nonces that went out with the list before are stale: 438 with the new one, and not 400."""
+    relay = make_relay(one).start()
+    client, old = open_client(one, 4, algorithms=BOTH), open_client(one, 4)
+    client.allocate()
+    old.allocate()
+
+    def change(conf):
+        conf["auth"]["algorithms"] = ["sha256"]
+
+    rewrite(relay, change)
+    assert reload(relay)[1]["ok"]
+    assert client.refresh(600).error == 0
+    assert client.algorithm_list == turn.algorithm_value(turn.SHA256)
+    assert old.refresh(600).error == 401
+    counts = auth_of(relay)
+    assert counts["stale_nonce"] == 1 and counts["too_weak"] == 1 and "bad_algorithms" not in counts
 
 
 def test_an_expired_name_may_be_refused_its_allocation(one, make_relay, open_client):
