@@ -156,6 +156,8 @@ fi
 
 if has unit && $have_gcc; then
 	meson_suite unit build-gcc unit sim fuzz golden
+	check coverage tests/coverage.sh --floor 97 build-cov || true
+	tail -n 1 "$results/coverage.log"
 fi
 
 if has bpf && $have_gcc; then
