@@ -96,6 +96,7 @@ struct model {
 	uint64_t icmp_ns[MODEL_ICMP]; /* when clients were told, a ring */
 	uint32_t n_icmp;
 	struct tp_turn_counts count;
+	bool is_gone[4];    /* the relay address is not on the host */
 	bool is_limited[2]; /* nothing more may be relayed now: down, up */
 };
 

@@ -44,6 +44,8 @@ static void check_port(struct model *m, const struct model_ask *ask, uint32_t re
 	if (ask->reservation != NULL &&
 			(ask->reservation->relay != relay || ask->reservation->port != port))
 		sim_fail("port %u is not the one that was reserved", port);
+	if (m->is_gone[relay] && ask->reservation == NULL)
+		sim_fail("a port of an address that is not here");
 	if (is_reserved)
 		sim_fail("port %u is reserved for somebody else", port);
 	if (model_owner(m, relay, port) != NULL)

@@ -84,7 +84,7 @@ static bool is_used(struct model *m, uint32_t relay, uint16_t port)
 static bool has_port(struct model *m, unsigned at, const struct model_ask *ask)
 {
 	for (uint32_t relay = 0; relay < m->conf->n_relays; relay++) {
-		if (model_at(&m->conf->relays[relay].local) != at)
+		if (model_at(&m->conf->relays[relay].local) != at || m->is_gone[relay])
 			continue;
 		for (unsigned p = m->conf->port_min; p <= m->conf->port_max; p++) {
 			if (is_used(m, relay, (uint16_t)p) || (ask->is_even && p % 2 != 0))

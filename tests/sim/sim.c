@@ -120,7 +120,7 @@ static uint64_t run(void)
 	if (opt.is_verbose)
 		print_counts(&town.world);
 	fflush(stdout);
-	if (opt.steps >= 1000000)
+	if (opt.steps >= 500000)
 		insist_on_variety(&town.world);
 	return hash;
 }

@@ -284,7 +284,10 @@ static void trouble(struct town *t)
 {
 	struct world *w = &t->world;
 
-	switch (choose(&t->choose, 8)) {
+	switch (choose(&t->choose, 9)) {
+	case 8:
+		world_relay_here(w, choose(&t->choose, w->conf.n_relays), !one_in(&t->choose, 4));
+		break;
 	case 6:
 		w->is_account_full = true;
 		break;

@@ -209,6 +209,20 @@ void world_reload(struct world *w, struct choose *c)
 	world_check(w);
 }
 
+void world_relay_here(struct world *w, uint32_t relay, bool is_here)
+{
+	struct tp_turn_relay_info info;
+
+	w->want.is_request = false;
+	world_enter(w);
+	tp_turn_set_relay_here(w->turn, relay, is_here);
+	world_leave(w);
+	w->model.is_gone[relay] = !is_here;
+	tp_turn_relay_info(w->turn, relay, &info);
+	if (info.is_here != is_here || !tp_addr_equal(&info.addr.local, &w->relays[relay].local))
+		sim_fail("relay address %u is another, or gone, or not", relay);
+}
+
 void world_sleep(struct world *w, uint64_t ns)
 {
 	uint64_t wall_ns = w->now.mono_ns % TP_NS_PER_SEC + ns;

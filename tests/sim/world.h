@@ -129,6 +129,9 @@ void world_restart(struct world *w);
 /** Other lists and limits, and everything looked at again. */
 void world_reload(struct world *w, struct choose *c);
 
+/** A relay address comes or goes. */
+void world_relay_here(struct world *w, uint32_t relay, bool is_here);
+
 /** The clock moves on. */
 void world_sleep(struct world *w, uint64_t ns);
 

@@ -116,6 +116,28 @@ static void check_counts(const struct world *w)
 		sim_fail("allocated and ended are not a pair");
 }
 
+/* What is neither open nor reserved is free. */
+static void check_ports(const struct world *w)
+{
+	const struct model *m = &w->model;
+
+	for (uint32_t relay = 0; relay < w->conf.n_relays; relay++) {
+		struct tp_turn_relay_info info;
+		uint32_t n = 0;
+
+		tp_turn_relay_info(w->turn, relay, &info);
+		for (unsigned i = 0; i < MODEL_ALLOCATIONS; i++)
+			for (unsigned at = 0; m->alloc[i].is_on && at < 2; at++)
+				n += m->alloc[i].leg[at].is_on &&
+						m->alloc[i].leg[at].relay == relay;
+		for (unsigned i = 0; i < MODEL_RESERVATIONS; i++)
+			n += m->reservation[i].is_on && m->reservation[i].relay == relay;
+		if (info.n_free + n != info.n_ports)
+			sim_fail("%u of %u ports are free, and %u are used", info.n_free,
+					info.n_ports, n);
+	}
+}
+
 static void check_time(const struct world *w)
 {
 	uint64_t next = tp_turn_next_ns(w->turn), want = model_next_ns(&w->model);
@@ -181,6 +203,7 @@ void world_check(struct world *w)
 
 	check_counts(w);
 	check_time(w);
+	check_ports(w);
 	while ((alloc = tp_turn_next_allocation(w->turn, &cursor)) != NULL) {
 		struct model_allocation *a;
 
