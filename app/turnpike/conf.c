@@ -18,6 +18,8 @@ static int build(struct tp_conf_file *file, const struct tp_conf_raw *raw, struc
 	conf->allocation_pps = raw->limits.allocation_pps;
 	conf->logs_allocations = raw->log.allocations;
 	conf->limits = raw->limits.turn;
+	conf->default_family = (enum tp_conf_family)raw->default_family;
+	conf->mobility = raw->mobility;
 	conf->legacy_channels = raw->legacy_channels;
 	conf->dscp = (enum tp_dscp)raw->dscp;
 	conf->lowest_ipv6_mtu = raw->lowest_ipv6_mtu;
@@ -96,6 +98,8 @@ void tp_conf_free(struct tp_conf *conf)
 	free_auth(conf);
 	free(conf->realm);
 	free(conf->listeners);
+	free(conf->listener_info);
+	free(conf->alternates);
 	free(conf->relays);
 	free(conf->deny);
 	free(conf->allow);

@@ -35,6 +35,12 @@ enum tp_dscp {
 	TP_DSCP_CLEAR,
 };
 
+/* The family of a relayed address for which nobody asked. */
+enum tp_conf_family {
+	TP_CONF_FAMILY_IPV4,
+	TP_CONF_FAMILY_LISTENER,
+};
+
 struct tp_conf_interface {
 	char name[IF_NAMESIZE];
 	enum tp_xdp_mode mode; /* as asked */
@@ -54,7 +60,8 @@ struct tp_conf_core {
 
 struct tp_conf {
 	char *realm;
-	struct tp_addr *listeners; /* with ports; no wildcard, no duplicates */
+	struct tp_addr *listeners;              /* with ports; no wildcard, no duplicates */
+	struct tp_turn_listener *listener_info; /* of each */
 	uint32_t n_listeners;
 	struct tp_turn_relay *relays;
 	uint32_t n_relays;
@@ -76,6 +83,12 @@ struct tp_conf {
 	uint64_t allocation_bps; /* of each direction; 0: no limit */
 	uint32_t allocation_pps;
 	struct tp_turn_limits limits;
+	bool has_redirect;
+	struct tp_addr *alternates; /* with ports */
+	uint32_t n_alternates;
+	enum tp_turn_redirect redirect;
+	enum tp_conf_family default_family;
+	bool mobility;
 	bool legacy_channels;
 	enum tp_dscp dscp;
 	uint16_t lowest_ipv6_mtu; /* bytes */

@@ -91,19 +91,53 @@ static void check_listener(struct tp_conf_file *file, const struct tp_conf *conf
 				conf->relay_port_max);
 }
 
+static void build_listener_info(struct tp_conf_file *file, const struct tp_conf_raw_listener *from,
+		struct tp_conf *conf, uint32_t i)
+{
+	struct tp_turn_listener *info = &conf->listener_info[i];
+
+	*info = (struct tp_turn_listener){
+		.local = conf->listeners[i],
+		.external = from->external != NULL ? address(from->external, from->port)
+						   : conf->listeners[i],
+		.is_anycast = from->anycast,
+	};
+	if (info->external.family != info->local.family)
+		tp_conf_error(file, tp_conf_path("listen[%u].external", i).text,
+				"must be of the same family as address, IPv%u", info->local.family);
+}
+
+/* Who came by an anycast address is sent to one of its own family (RFC 8489 section 10: MUST). */
+static void check_anycast(struct tp_conf_file *file, const struct tp_conf *conf, uint32_t i)
+{
+	const struct tp_turn_listener *info = conf->listener_info;
+
+	for (uint32_t j = 0; j < conf->n_listeners; j++)
+		if (!info[j].is_anycast && info[j].local.family == info[i].local.family)
+			return;
+	tp_conf_error(file, tp_conf_path("listen[%u].anycast", i).text,
+			"there must be a listener of IPv%u that is not anycast, to send clients to",
+			info[i].local.family);
+}
+
 static int build_listeners(
 		struct tp_conf_file *file, const struct tp_conf_raw *raw, struct tp_conf *conf)
 {
 	uint32_t i;
 
 	conf->listeners = calloc(raw->n_listen, sizeof(*conf->listeners));
-	if (conf->listeners == NULL)
+	conf->listener_info = calloc(raw->n_listen, sizeof(*conf->listener_info));
+	if (conf->listeners == NULL || conf->listener_info == NULL)
 		return -ENOMEM;
 	conf->n_listeners = raw->n_listen;
 	for (i = 0; i < raw->n_listen; i++) {
 		conf->listeners[i] = address(raw->listen[i].address, raw->listen[i].port);
 		check_listener(file, conf, i);
+		build_listener_info(file, &raw->listen[i], conf, i);
 	}
+	for (i = 0; i < conf->n_listeners; i++)
+		if (conf->listener_info[i].is_anycast)
+			check_anycast(file, conf, i);
 	return 0;
 }
 
@@ -194,6 +228,45 @@ static int build_prefixes(
 	return 0;
 }
 
+/* A client must be sent to an address of its own family (RFC 8489 section 10). */
+static void check_redirect(struct tp_conf_file *file, const struct tp_conf *conf, uint32_t i)
+{
+	for (uint32_t j = 0; j < conf->n_alternates; j++)
+		if (conf->alternates[j].family == conf->listeners[i].family)
+			return;
+	tp_conf_error(file, "redirect.servers",
+			"must have an IPv%u address, for the clients of listen[%u]",
+			conf->listeners[i].family, i);
+}
+
+static int build_redirect(
+		struct tp_conf_file *file, const struct tp_conf_raw *raw, struct tp_conf *conf)
+{
+	const struct tp_conf_raw_redirect *from = raw->redirect;
+	uint32_t i, j;
+
+	if (from == NULL)
+		return 0;
+	conf->redirect = (enum tp_turn_redirect)from->when;
+	conf->has_redirect = true;
+	conf->alternates = calloc(from->n_servers, sizeof(*conf->alternates));
+	if (conf->alternates == NULL)
+		return -ENOMEM;
+	conf->n_alternates = from->n_servers;
+	for (i = 0; i < from->n_servers; i++)
+		conf->alternates[i] = address(from->servers[i].address, from->servers[i].port);
+	for (i = 0; i < from->n_servers; i++)
+		for (j = 0; j < conf->n_listeners; j++)
+			if (tp_addr_equal(&conf->alternates[i], &conf->listener_info[j].external))
+				tp_conf_error(file,
+						tp_conf_path("redirect.servers[%u].address", i)
+								.text,
+						"is this server itself, listen[%u]", j);
+	for (i = 0; i < conf->n_listeners; i++)
+		check_redirect(file, conf, i);
+	return 0;
+}
+
 static void build_metrics(const struct tp_conf_raw *raw, struct tp_conf *conf)
 {
 	conf->has_metrics = raw->metrics != NULL;
@@ -209,6 +282,8 @@ int tp_conf_build_addresses(
 	build_ports(file, raw, conf);
 	build_metrics(raw, conf);
 	err = build_listeners(file, raw, conf);
+	if (err == 0)
+		err = build_redirect(file, raw, conf);
 	if (err == 0)
 		err = build_relays(file, raw, conf);
 	if (err == 0)

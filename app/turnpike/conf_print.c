@@ -155,7 +155,28 @@ static void print_listeners(FILE *out, const struct tp_conf *conf)
 	for (i = 0; i < conf->n_listeners; i++) {
 		fputs("  - { address: ", out);
 		put_ip(out, &conf->listeners[i]);
-		fprintf(out, ", port: %u }\n", conf->listeners[i].port);
+		fprintf(out, ", port: %u", conf->listeners[i].port);
+		if (!tp_addr_equal(&conf->listener_info[i].local,
+				    &conf->listener_info[i].external)) {
+			fputs(", external: ", out);
+			put_ip(out, &conf->listener_info[i].external);
+		}
+		if (conf->listener_info[i].is_anycast)
+			fputs(", anycast: true", out);
+		fputs(" }\n", out);
+	}
+}
+
+static void print_redirect(FILE *out, const struct tp_conf *conf)
+{
+	if (!conf->has_redirect)
+		return;
+	fprintf(out, "redirect:\n  when: %s\n  servers:\n",
+			tp_conf_enum_name(tp_conf_redirect_names, conf->redirect));
+	for (uint32_t i = 0; i < conf->n_alternates; i++) {
+		fputs("    - { address: ", out);
+		put_ip(out, &conf->alternates[i]);
+		fprintf(out, ", port: %u }\n", conf->alternates[i].port);
 	}
 }
 
@@ -206,6 +227,10 @@ void tp_conf_print(const struct tp_conf *conf, FILE *out)
 	print_prefixes(out, "deny", conf->deny, conf->n_deny);
 	print_prefixes(out, "allow", conf->allow, conf->n_allow);
 	print_limits(out, conf);
+	print_redirect(out, conf);
+	fprintf(out, "default_family: %s\n",
+			tp_conf_enum_name(tp_conf_family_names, conf->default_family));
+	fprintf(out, "mobility: %s\n", conf->mobility ? "true" : "false");
 	fprintf(out, "legacy_channels: %s\n", conf->legacy_channels ? "true" : "false");
 	fprintf(out, "dscp: %s\n", tp_conf_enum_name(tp_conf_dscp_names, conf->dscp));
 	fprintf(out, "lowest_ipv6_mtu: %u\n", conf->lowest_ipv6_mtu);

@@ -9,7 +9,7 @@
 #include "wire/integrity.h"
 
 #define MAX_FIELDS 128 /* options, and one end for each mapping */
-#define MAX_ITEMS 16  /* lists */
+#define MAX_ITEMS 16   /* lists */
 
 /*
  * libcyaml's schema, made from the option table.  Everything is optional in it: what is required

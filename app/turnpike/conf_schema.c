@@ -53,6 +53,19 @@ const cyaml_strval_t tp_conf_algorithm_names[] = {
 	{ NULL, 0 },
 };
 
+const cyaml_strval_t tp_conf_redirect_names[] = {
+	{ "draining", TP_TURN_REDIRECT_DRAINING },
+	{ "full", TP_TURN_REDIRECT_FULL },
+	{ "always", TP_TURN_REDIRECT_ALWAYS },
+	{ NULL, 0 },
+};
+
+const cyaml_strval_t tp_conf_family_names[] = {
+	{ "ipv4", TP_CONF_FAMILY_IPV4 },
+	{ "listener", TP_CONF_FAMILY_LISTENER },
+	{ NULL, 0 },
+};
+
 static const cyaml_strval_t driver_names[] = {
 	{ "afxdp", 0 },
 	{ NULL, 0 },
@@ -73,6 +86,21 @@ static const struct tp_conf_option listener_rows[] = {
 		.min = 1, .max = 65535, .def = "3478",
 		.unit = "UDP port",
 		.help = "Must lie outside relay.ports.",
+	},
+	{
+		.key = "external", .type = TP_CONF_TEXT,
+		AT(struct tp_conf_raw_listener, external),
+		.min = 1, .max = INET6_ADDRSTRLEN - 1, .check = tp_conf_text_concrete,
+		.unit = "address of the same family",
+		.help = "What clients call it, where a 1:1 NAT stands before this host.  Only told to clients that "
+			"came by an anycast address.  Absent: the address itself.",
+	},
+	{
+		.key = "anycast", .type = TP_CONF_BOOL,
+		AT(struct tp_conf_raw_listener, anycast), .def = "false",
+		.help = "The address is an anycast one, which other servers have too.  An Allocate there, once it is "
+			"authenticated and found good, is answered 300 (Try Alternate) and the address of a listener "
+			"that is not anycast (RFC 8155).",
 	},
 	{ .key = NULL },
 };
@@ -287,6 +315,48 @@ static const struct tp_conf_option peers_rows[] = {
 		.example =
 			"- 10.1.0.0/16\n"
 			"- \"2001:db8:1::/48\"\n",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option server_rows[] = {
+	{
+		.key = "address", .type = TP_CONF_TEXT, .is_required = true,
+		AT(struct tp_conf_raw_server, address),
+		.min = 1, .max = INET6_ADDRSTRLEN - 1, .check = tp_conf_text_concrete,
+		.unit = "IPv4 or IPv6 address",
+		.help = "As clients reach it.",
+	},
+	{
+		.key = "port", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_server, port),
+		.min = 1, .max = 65535, .def = "3478",
+		.unit = "UDP port",
+		.help = "",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option server_item = {
+	.key = "", .type = TP_CONF_MAPPING, .rows = server_rows,
+};
+
+static const struct tp_conf_option redirect_rows[] = {
+	{
+		.key = "servers", .type = TP_CONF_LIST, .is_required = true,
+		AT_LIST(struct tp_conf_raw_redirect, servers),
+		.min = 1, .max = 64, .rows = &server_item,
+		.unit = "entries",
+		.help = "A client is told one of its own address family, and one of the other if there is one here, "
+			"so every family of listen must be here.  Of several, the client's address picks one, always "
+			"the same.  They must know the same users and realm.",
+	},
+	{
+		.key = "when", .type = TP_CONF_ENUM,
+		AT(struct tp_conf_raw_redirect, when),
+		.names = tp_conf_redirect_names, .def = "draining",
+		.help = "draining: after `turnpikectl drain`.  full: also when limits.allocations is reached.  "
+			"always: no new allocation is made here.",
 	},
 	{ .key = NULL },
 };
@@ -529,6 +599,29 @@ static const struct tp_conf_option root_rows[] = {
 		AT(struct tp_conf_raw, limits), .rows = limits_rows,
 		.help = "Totals, which bound the memory that clients can take; what one user, one allocation and one "
 			"source may have; and how fast.",
+	},
+	{
+		.key = "redirect", .type = TP_CONF_MAPPING, .is_off = true,
+		AT_POINTER(struct tp_conf_raw, redirect), .rows = redirect_rows,
+		.help = "Other servers, to which clients are sent by 300 (Try Alternate) instead of being served here.  "
+			"What is allocated already stays.",
+		.example =
+			"servers: [ { address: 198.51.100.20 }, { address: \"2001:db8:1::20\", port: 3478 } ]\n"
+			"when: draining\n",
+	},
+	{
+		.key = "default_family", .type = TP_CONF_ENUM,
+		AT(struct tp_conf_raw, default_family),
+		.names = tp_conf_family_names, .def = "ipv4",
+		.help = "What an Allocate that asks for no family gets, as those of browsers.  ipv4: an IPv4 address, as "
+			"RFC 8656 demands.  listener: one of the family by which the client came, if there is one in "
+			"relay.addresses.",
+	},
+	{
+		.key = "mobility", .type = TP_CONF_BOOL,
+		AT(struct tp_conf_raw, mobility), .def = "false",
+		.help = "Clients may keep their allocation when their address changes (RFC 8016).  false: who asks for it "
+			"is answered 405 (Mobility Forbidden).",
 	},
 	{
 		.key = "legacy_channels", .type = TP_CONF_BOOL,

@@ -53,7 +53,8 @@ struct tp_conf_option {
 extern const struct tp_conf_option tp_conf_root;
 
 extern const cyaml_strval_t tp_conf_mode_names[], tp_conf_idle_names[], tp_conf_dscp_names[],
-		tp_conf_hmac_names[], tp_conf_algorithm_names[];
+		tp_conf_hmac_names[], tp_conf_algorithm_names[], tp_conf_redirect_names[],
+		tp_conf_family_names[];
 
 /** @return the name of a value that is in the table */
 const char *tp_conf_enum_name(const cyaml_strval_t *names, int64_t value);
@@ -63,6 +64,19 @@ const char *tp_conf_enum_name(const cyaml_strval_t *names, int64_t value);
 struct tp_conf_raw_listener {
 	char *address;
 	uint16_t port;
+	char *external; /* NULL: the same */
+	bool anycast;
+};
+
+struct tp_conf_raw_server {
+	char *address;
+	uint16_t port;
+};
+
+struct tp_conf_raw_redirect {
+	struct tp_conf_raw_server *servers;
+	uint32_t n_servers;
+	int when; /* enum tp_turn_redirect */
 };
 
 struct tp_conf_raw_address {
@@ -145,6 +159,9 @@ struct tp_conf_raw {
 	struct tp_conf_raw_auth auth;
 	struct tp_conf_raw_peers peers;
 	struct tp_conf_raw_limits limits;
+	struct tp_conf_raw_redirect *redirect; /* NULL: absent */
+	int default_family;                    /* enum tp_conf_family */
+	bool mobility;
 	bool legacy_channels;
 	int dscp; /* enum tp_dscp */
 	uint16_t lowest_ipv6_mtu;

@@ -46,6 +46,16 @@ static void connection_close(struct connection *c)
 	free(c);
 }
 
+static json_t *answer_drain(struct tp_daemon *d, bool is_draining)
+{
+	struct tp_turn_counts counts;
+
+	tp_daemon_drain(d, is_draining);
+	tp_turn_count(d->turn, &counts);
+	return json_pack("{s:b,s:I}", "draining", is_draining, "allocations",
+			(json_int_t)counts.allocations);
+}
+
 static json_t *answer_request(struct tp_daemon *d, const char *line)
 {
 	uint64_t cursor;
@@ -57,7 +67,10 @@ static json_t *answer_request(struct tp_daemon *d, const char *line)
 		return tp_reload(d);
 	if (sscanf(line, "allocations %" SCNu64 "%c", &cursor, &end) == 1)
 		return tp_report_allocations(d, cursor);
-	return json_pack("{s:s}", "error", "unknown request; try: stats, allocations 0, reload");
+	if (strcmp(line, "drain") == 0 || strcmp(line, "undrain") == 0)
+		return answer_drain(d, line[0] == 'd');
+	return json_pack("{s:s}", "error",
+			"unknown request; try: stats, allocations 0, reload, drain, undrain");
 }
 
 /* Send what is left of the answer.  @return false when the connection is gone */

@@ -4,6 +4,7 @@
  *
  *     stats
  *     allocations CURSOR        CURSOR: 0, then "next" of the answer, while there is one
+ *     drain, undrain            no new allocations; new ones again
  *
  * A local stream socket, mode 0660.  Slow readers wait in their own buffer; nobody waits for them.
  *

@@ -159,6 +159,20 @@ static void on_allocated(void *ctx, const struct tp_allocation *alloc)
 	tp_accounting_allocated(d->accounting, d->turn, alloc);
 }
 
+static void on_moved(void *ctx, const struct tp_allocation *alloc, const struct tp_tuple *from)
+{
+	char was[TP_ADDR_STRLEN], is[TP_ADDR_STRLEN];
+	const struct tp_daemon *d = ctx;
+	struct tp_allocation_info info;
+
+	if (!d->conf->logs_allocations)
+		return;
+	tp_allocation_info(d->turn, alloc, &info);
+	tp_info("allocation %llu moved: client %s, was %s", (unsigned long long)info.id,
+			tp_addr_format(&info.tuple->client, is),
+			tp_addr_format(&from->client, was));
+}
+
 static void on_ended(void *ctx, const struct tp_allocation *alloc, enum tp_turn_end why)
 {
 	struct tp_daemon *d = ctx;
@@ -184,6 +198,7 @@ static const struct tp_turn_ops turn_ops = {
 	.peers_past = on_peers_past,
 	.allocated = on_allocated,
 	.ended = on_ended,
+	.moved = on_moved,
 };
 
 /* ---- events of the kernel path and of the workers ---- */
@@ -476,6 +491,13 @@ static struct tp_turn_conf turn_conf(const struct tp_conf *conf)
 		.max_channels = conf->max_channels,
 		.limits = conf->limits,
 		.legacy_channels = conf->legacy_channels,
+		.mobility = conf->mobility,
+		.default_is_listener = conf->default_family == TP_CONF_FAMILY_LISTENER,
+		.listeners = conf->listener_info,
+		.n_listeners = conf->n_listeners,
+		.alternates = conf->alternates,
+		.n_alternates = conf->n_alternates,
+		.redirect = conf->redirect,
 	};
 
 	memcpy(tc.algorithms, conf->algorithms, sizeof(tc.algorithms));
@@ -565,6 +587,22 @@ static int start(struct tp_daemon *d, struct tp_why *why)
 	if (rc == 0)
 		rc = start_workers(d, why);
 	return rc;
+}
+
+void tp_daemon_drain(struct tp_daemon *d, bool is_draining)
+{
+	struct tp_turn_counts counts;
+
+	tp_turn_drain(d->turn, is_draining);
+	if (d->is_draining == is_draining)
+		return;
+	d->is_draining = is_draining;
+	tp_turn_count(d->turn, &counts);
+	if (!is_draining)
+		tp_info("draining ended: new allocations are made again");
+	else
+		tp_info("draining: %u allocations live on, new ones are %s", counts.allocations,
+				d->conf->has_redirect ? "redirected" : "refused (508)");
 }
 
 /* ---- the loop ---- */

@@ -34,6 +34,7 @@ struct tp_daemon {
 	struct tp_loop loop;
 	struct tp_source signals, netlink, *punts;
 	bool is_stopping;
+	bool is_draining;
 	uint64_t started_ns;
 	struct tp_nl *nl;
 	struct tp_steer *steer;
@@ -53,6 +54,9 @@ struct tp_daemon {
 	struct tp_reload reload;
 	struct tp_host host;
 };
+
+/** No new allocations, or new allocations again: see tp_turn_drain(). */
+void tp_daemon_drain(struct tp_daemon *d, bool is_draining);
 
 /**
  * Run until SIGINT or SIGTERM; SIGHUP reloads.  These must be blocked in all threads before.

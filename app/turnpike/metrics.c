@@ -136,6 +136,12 @@ static void write_auth(FILE *f, const struct tp_daemon *d)
 				tp_turn_auth_count(d->turn, (enum tp_auth_result)i));
 }
 
+static void counter(FILE *f, const char *name, const char *help, uint64_t value)
+{
+	family(f, name, "counter", help);
+	fprintf(f, "turnpike_%s %" PRIu64 "\n", name, value);
+}
+
 static void write_turn(FILE *f, const struct tp_daemon *d)
 {
 	struct tp_turn_counts c;
@@ -146,6 +152,11 @@ static void write_turn(FILE *f, const struct tp_daemon *d)
 	gauge(f, "channels", "Channels bound.", c.channels);
 	gauge(f, "users", "Users who have allocations.", c.users);
 	gauge(f, "relayed_ports", "Relayed ports in use.", c.ports);
+	gauge(f, "mobile_allocations", "Allocations that have a mobility ticket.", c.mobile);
+	gauge(f, "draining", "1 while no new allocations are made.", d->is_draining);
+	counter(f, "redirected_total", "Allocate requests answered 300 (Try Alternate).",
+			c.redirected);
+	counter(f, "moved_total", "Moves of an allocation to a new client address.", c.moved);
 	gauge(f, "flows", "Flows that workers see.",
 			d->flows == NULL ? 0 : tp_flow_count(d->flows));
 	gauge(f, "uptime_seconds", "Seconds since the start.",
@@ -172,12 +183,6 @@ static void write_relays(FILE *f, const struct tp_daemon *d)
 				tp_addr_format_ip(&info.addr.local, text),
 				info.n_ports - info.n_free);
 	}
-}
-
-static void counter(FILE *f, const char *name, const char *help, uint64_t value)
-{
-	family(f, name, "counter", help);
-	fprintf(f, "turnpike_%s %" PRIu64 "\n", name, value);
 }
 
 static void write_reload(FILE *f, const struct tp_reload *r)
@@ -272,6 +277,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		return MHD_NO;
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
 		return respond_text(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only\n");
+	/* A load balancer shall send new clients elsewhere. */
+	if (strcmp(url, "/health") == 0 && m->daemon->is_draining)
+		return respond_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, "draining\n");
 	if (strcmp(url, "/health") == 0)
 		return respond_text(c, MHD_HTTP_OK, "ok\n");
 	if (strcmp(url, "/metrics") != 0)

@@ -171,10 +171,12 @@ static json_t *turn_json(const struct tp_daemon *d)
 	struct tp_turn_counts c;
 
 	tp_turn_count(d->turn, &c);
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "allocations", (json_int_t)c.allocations,
-			"permissions", (json_int_t)c.permissions, "channels",
-			(json_int_t)c.channels, "ports", (json_int_t)c.ports, "reservations",
-			(json_int_t)c.reservations, "users", (json_int_t)c.users);
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "allocations",
+			(json_int_t)c.allocations, "permissions", (json_int_t)c.permissions,
+			"channels", (json_int_t)c.channels, "ports", (json_int_t)c.ports,
+			"reservations", (json_int_t)c.reservations, "users", (json_int_t)c.users,
+			"mobile", (json_int_t)c.mobile, "moved", (json_int_t)c.moved,
+			"redirected", (json_int_t)c.redirected);
 }
 
 static json_t *auth_json(const struct tp_daemon *d)
@@ -221,6 +223,7 @@ json_t *tp_report_stats(const struct tp_daemon *d)
 	json_object_set_new(o, "version", json_string(TP_VERSION));
 	json_object_set_new(o, "uptime_sec",
 			number((tp_clock_now_ns() - d->started_ns) / TP_NS_PER_SEC));
+	json_object_set_new(o, "draining", json_boolean(d->is_draining));
 	json_object_set_new(o, "total", total);
 	json_object_set_new(o, "workers", workers);
 	json_object_set_new(o, "kernel_path", kernel_path_json(d));

@@ -28,6 +28,8 @@ static const char help[] =
 		"                        statistics, and the mode that each interface got\n"
 		"  allocations           who relays what\n"
 		"  reload                read the configuration file again\n"
+		"  drain                 make no new allocations: redirect or refuse; what lives goes on\n"
+		"  undrain               make new allocations again\n"
 		"\n"
 		"  user-key              read a password, print the keys that auth.users takes in its place;\n"
 		"                        from a pipe: its first line\n"
@@ -170,6 +172,8 @@ static void print_stats(const json_t *o)
 	size_t i;
 
 	printf("turnpike %s, up %" PRIu64 " s\n", text(o, "version"), number(o, "uptime_sec"));
+	if (json_is_true(json_object_get(o, "draining")))
+		printf("draining: no new allocations\n");
 	json_array_foreach (json_object_get(o, "interfaces"), i, item)
 		printf("interface %s: asked for %s, got %s\n", text(item, "name"),
 				text(item, "asked"), text(item, "mode"));
@@ -305,6 +309,35 @@ static int reload(FILE *f, bool is_json)
 	return is_ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* ---- draining ---- */
+
+static int drain_or_not(FILE *f, const char *request, bool is_json)
+{
+	json_t *o = ask(f, request);
+
+	if (o == NULL)
+		return EXIT_FAILURE;
+	if (is_json)
+		print_json(o);
+	else
+		printf("%s, %" PRIu64 " allocations left\n",
+				json_is_true(json_object_get(o, "draining")) ? "draining"
+									     : "not draining",
+				number(o, "allocations"));
+	json_decref(o);
+	return EXIT_SUCCESS;
+}
+
+static int drain(FILE *f, bool is_json)
+{
+	return drain_or_not(f, "drain", is_json);
+}
+
+static int undrain(FILE *f, bool is_json)
+{
+	return drain_or_not(f, "undrain", is_json);
+}
+
 /* ---- the command ---- */
 
 static const struct {
@@ -314,6 +347,8 @@ static const struct {
 	{ "stats", stats },
 	{ "allocations", allocations },
 	{ "reload", reload },
+	{ "drain", drain },
+	{ "undrain", undrain },
 };
 
 static const struct {

@@ -7,6 +7,18 @@
 #include <errno.h>
 #include <string.h>
 
+/* The ticket that is good now (RFC 8016). */
+static void put_ticket(struct tp_request *rq)
+{
+	uint8_t ticket[TP_TICKET_LEN];
+
+	/* Without memory for it there is no answer, and the client asks again. */
+	if (tp_mobility_ticket(rq->turn, rq->alloc, ticket) < 0)
+		rq->b.is_full = true;
+	else
+		tp_stun_put(&rq->b, TP_STUN_ATTR_MOBILITY_TICKET, ticket, sizeof(ticket));
+}
+
 /* ---- Allocate (RFC 8656 section 7.2) ---- */
 
 /* What the checks made of the request. */
@@ -14,6 +26,7 @@ struct wish {
 	bool wants[2];          /* a leg in IPv4, IPv6 */
 	bool is_dual;           /* ADDITIONAL-ADDRESS-FAMILY: one leg alone is a success too */
 	bool is_even, has_next; /* EVEN-PORT, its R bit */
+	bool is_mobile;         /* MOBILITY-TICKET: it wants one */
 	struct tp_reservation *reservation;
 	uint32_t lifetime_sec;
 };
@@ -58,10 +71,19 @@ static enum tp_stun_err check_token(const struct tp_request *rq, struct wish *w)
 	return w->reservation != NULL ? TP_STUN_OK : TP_STUN_INSUFFICIENT_CAPACITY;
 }
 
-/* REQUESTED-ADDRESS-FAMILY; absent means IPv4. */
+/* What no REQUESTED-ADDRESS-FAMILY means: IPv4, unless configured to mean the listener's. */
+static uint8_t default_family(const struct tp_request *rq)
+{
+	unsigned at = tp_leg_at(rq->tuple->server.family);
+
+	if (rq->turn->default_is_listener && at == 1 && tp_relays_support(rq->turn, at))
+		return TP_STUN_FAMILY_IPV6;
+	return TP_STUN_FAMILY_IPV4;
+}
+
 static enum tp_stun_err check_family(const struct tp_request *rq, struct wish *w)
 {
-	uint8_t family = TP_STUN_FAMILY_IPV4;
+	uint8_t family = default_family(rq);
 	int rc = tp_stun_get_u8_of4(rq->msg, TP_STUN_REQUESTED_ADDRESS_FAMILY_AT, &family);
 	unsigned at = family == TP_STUN_FAMILY_IPV6;
 
@@ -106,8 +128,24 @@ static enum tp_stun_err check_additional(const struct tp_request *rq, struct wis
 	return TP_STUN_OK;
 }
 
+/* RFC 8016 section 3.1.2 */
+static enum tp_stun_err check_mobility(const struct tp_request *rq, struct wish *w)
+{
+	const struct tp_stun_value *ticket = &rq->msg->attr[TP_STUN_MOBILITY_TICKET_AT];
+
+	if (ticket->data == NULL)
+		return TP_STUN_OK;
+	if (ticket->len != 0)
+		return TP_STUN_BAD_REQUEST;
+	if (rq->turn->mobility.seal == NULL)
+		return TP_STUN_MOBILITY_FORBIDDEN;
+	w->is_mobile = true;
+	return TP_STUN_OK;
+}
+
 static enum tp_stun_err check_allocate(const struct tp_request *rq, struct wish *w)
 {
+	bool is_full = rq->turn->count.allocations >= rq->turn->max_allocations;
 	enum tp_stun_err err = check_transport(rq->msg);
 
 	if (err == TP_STUN_OK)
@@ -119,9 +157,16 @@ static enum tp_stun_err check_allocate(const struct tp_request *rq, struct wish 
 	if (err == TP_STUN_OK)
 		err = check_additional(rq, w);
 	if (err == TP_STUN_OK)
+		err = check_mobility(rq, w);
+	if (err == TP_STUN_OK)
 		err = get_lifetime(rq->msg, &w->lifetime_sec);
 	if (err == TP_STUN_OK && w->lifetime_sec == 0)
 		w->lifetime_sec = TP_TURN_LIFETIME_SEC;
+	if (err == TP_STUN_OK)
+		err = tp_redirect_check(
+				&rq->turn->redirect, rq->tuple, is_full, w->reservation != NULL);
+	if (err == TP_STUN_INSUFFICIENT_CAPACITY)
+		return tp_limits_refuse(rq->turn, TP_TURN_REFUSED_ELSEWHERE);
 	if (err == TP_STUN_OK)
 		err = tp_limits_allocation(rq->turn, &rq->msg->attr[TP_STUN_USERNAME_AT]);
 	return err;
@@ -218,6 +263,18 @@ static enum tp_slow_verdict answer_allocated(struct tp_request *rq)
 	if (alloc->address_error != TP_STUN_OK)
 		tp_stun_put_address_error(&rq->b, alloc->address_error_family,
 				(enum tp_stun_err)alloc->address_error);
+	if (alloc->is_mobile)
+		put_ticket(rq);
+	return tp_request_finish(rq);
+}
+
+/* Of the section's check 11; has MESSAGE-INTEGRITY as any answer to who is authenticated. */
+static enum tp_slow_verdict redirect(struct tp_request *rq)
+{
+	tp_request_begin(rq, TP_STUN_ERROR);
+	tp_stun_put_error(&rq->b, TP_STUN_TRY_ALTERNATE);
+	tp_redirect_put(&rq->turn->redirect, rq->tuple, &rq->b);
+	rq->turn->count.redirected++;
 	return tp_request_finish(rq);
 }
 
@@ -234,6 +291,8 @@ enum tp_slow_verdict tp_request_allocate(struct tp_request *rq)
 		return tp_request_refuse(rq, TP_STUN_ALLOCATION_MISMATCH);
 	}
 	err = check_allocate(rq, &w);
+	if (err == TP_STUN_TRY_ALTERNATE)
+		return redirect(rq);
 	if (err != TP_STUN_OK)
 		return tp_request_refuse(rq, err);
 	rq->alloc = tp_allocation_new(
@@ -243,6 +302,8 @@ enum tp_slow_verdict tp_request_allocate(struct tp_request *rq)
 	memcpy(rq->alloc->tid, rq->msg->tid, TP_STUN_TID_LEN);
 	rq->alloc->lifetime_sec = w.lifetime_sec;
 	err = add_legs(rq, &w);
+	if (err == TP_STUN_OK && w.is_mobile && tp_mobility_start(turn, rq->alloc) < 0)
+		err = TP_STUN_INSUFFICIENT_CAPACITY;
 	if (err != TP_STUN_OK) {
 		tp_allocation_end(turn, rq->alloc, TP_TURN_END_DELETED);
 		rq->alloc = NULL;
@@ -252,7 +313,29 @@ enum tp_slow_verdict tp_request_allocate(struct tp_request *rq)
 	return answer_allocated(rq);
 }
 
-/* ---- Refresh (section 8.2) ---- */
+/* ---- Refresh (section 8.2; RFC 8016 section 3.2.2) ---- */
+
+/* With a ticket, the five-tuple of the packet does not count. */
+void tp_request_locate(struct tp_request *rq)
+{
+	const struct tp_stun_value *ticket = &rq->msg->attr[TP_STUN_MOBILITY_TICKET_AT];
+
+	rq->has_ticket = rq->msg->method == TP_STUN_REFRESH && ticket->data != NULL &&
+			rq->turn->mobility.seal != NULL;
+	if (rq->has_ticket)
+		rq->claim = tp_mobility_open(rq->turn, ticket);
+	rq->alloc = rq->has_ticket ? rq->claim.alloc : tp_allocation_find(rq->turn, rq->tuple);
+}
+
+/* @param[out] is_again  see tp_mobility_check() */
+static enum tp_stun_err check_ticket(const struct tp_request *rq, bool *is_again)
+{
+	if (!tp_stun_has(rq->msg, TP_STUN_MOBILITY_TICKET_AT))
+		return TP_STUN_OK;
+	if (!rq->has_ticket)
+		return TP_STUN_MOBILITY_FORBIDDEN;
+	return tp_mobility_check(rq->turn, rq->now, rq->tuple, &rq->claim, rq->msg->tid, is_again);
+}
 
 static void refresh_leg(struct tp_request *rq, struct tp_leg *leg, uint32_t lifetime_sec)
 {
@@ -271,17 +354,27 @@ enum tp_slow_verdict tp_request_refresh(struct tp_request *rq)
 	uint32_t lifetime_sec;
 	int rc = tp_stun_get_u8_of4(rq->msg, TP_STUN_REQUESTED_ADDRESS_FAMILY_AT, &family);
 	unsigned at = family == TP_STUN_FAMILY_IPV6;
+	bool is_again = false;
+	enum tp_stun_err err = check_ticket(rq, &is_again);
 
+	if (err != TP_STUN_OK)
+		return tp_request_refuse(rq, err);
 	if (rc == -EINVAL || get_lifetime(rq->msg, &lifetime_sec) != TP_STUN_OK)
 		return tp_request_refuse(rq, TP_STUN_BAD_REQUEST);
 	if (rc == 0 &&
 			((family != TP_STUN_FAMILY_IPV4 && family != TP_STUN_FAMILY_IPV6) ||
 					!rq->alloc->leg[at].is_present))
 		return tp_request_refuse(rq, TP_STUN_PEER_FAMILY_MISMATCH);
+	if (rq->has_ticket && !is_again &&
+			tp_mobility_prepare(rq->turn, rq->now, rq->tuple, rq->alloc, rq->msg->tid) <
+					0)
+		return tp_request_refuse(rq, TP_STUN_INSUFFICIENT_CAPACITY);
 	for (unsigned i = 0; i < 2 && rq->alloc != NULL; i++)
 		if (rq->alloc->leg[i].is_present && (rc != 0 || i == at))
 			refresh_leg(rq, &rq->alloc->leg[i], lifetime_sec);
 	tp_request_begin(rq, TP_STUN_SUCCESS);
 	tp_stun_put_u32(&rq->b, TP_STUN_ATTR_LIFETIME, lifetime_sec);
+	if (rq->has_ticket && rq->alloc != NULL)
+		put_ticket(rq);
 	return tp_request_finish(rq);
 }

@@ -32,7 +32,7 @@ struct tp_allocation *tp_allocation_find(struct tp_turn *turn, const struct tp_t
 	struct tp_allocation *alloc;
 
 	HASH_FIND(hh, turn->allocations, tuple, sizeof(*tuple), alloc);
-	return alloc;
+	return alloc != NULL ? alloc : tp_mobility_find(turn, tuple);
 }
 
 struct tp_allocation *tp_allocation_of_port(
@@ -145,6 +145,7 @@ err_alloc:
 static void allocation_free(struct tp_turn *turn, struct tp_allocation *alloc)
 {
 	assert(LIST_EMPTY(&alloc->channels) && LIST_EMPTY(&alloc->permissions));
+	tp_mobility_end(turn, alloc);
 	HASH_DELETE(hh, turn->allocations, alloc);
 	tp_timers_unreserve(&turn->timers, 2);
 	give_slot(turn, alloc);
@@ -230,6 +231,36 @@ void tp_allocation_end(struct tp_turn *turn, struct tp_allocation *alloc, enum t
 		if (alloc->leg[i].is_present)
 			leg_close(turn, alloc, &alloc->leg[i]);
 	allocation_free(turn, alloc);
+}
+
+/* ---- moves ---- */
+
+/* In place, so that it can not fail: no bucket is added and the table is not freed on the way. */
+static void rehash(struct tp_allocation *alloc, const struct tp_tuple *tuple)
+{
+	UT_hash_table *tbl = alloc->hh.tbl;
+	unsigned noexpand = tbl->noexpand;
+	unsigned bucket;
+
+	HASH_TO_BKT(alloc->hh.hashv, tbl->num_buckets, bucket);
+	HASH_DEL_IN_BKT(tbl->buckets[bucket], &alloc->hh);
+	alloc->tuple = *tuple;
+	HASH_VALUE(&alloc->tuple, sizeof(alloc->tuple), alloc->hh.hashv);
+	HASH_TO_BKT(alloc->hh.hashv, tbl->num_buckets, bucket);
+	tbl->noexpand = 1;
+	HASH_ADD_TO_BKT(tbl->buckets[bucket], hh, &alloc->hh, (bool){ false });
+	tbl->noexpand = noexpand;
+}
+
+void tp_allocation_move(
+		struct tp_turn *turn, struct tp_allocation *alloc, const struct tp_tuple *tuple)
+{
+	tp_peers_hide(turn, alloc);
+	rehash(alloc, tuple);
+	/* Permissions are told again with their next indication, as at first. */
+	for (unsigned at = 0; at < 2; at++)
+		if (alloc->leg[at].is_present)
+			tp_peers_publish(turn, alloc, at);
 }
 
 /* ---- reservations ---- */

@@ -21,9 +21,11 @@
 #include "turn/addr_index.h"
 #include "turn/auth.h"
 #include "turn/flood.h"
+#include "turn/mobility.h"
 #include "turn/policy.h"
 #include "turn/ports.h"
 #include "turn/quota.h"
+#include "turn/redirect.h"
 #include "turn/timer.h"
 #include "turn/turn.h"
 
@@ -126,6 +128,7 @@ struct tp_allocation {
 	struct tp_quota_user *user; /* whose quota it is part of */
 	bool is_announced; /* ops.allocated was called, so ops.ended will be */
 	bool has_token;
+	bool is_mobile, is_moving; /* see mobility.h */
 	uint8_t address_error_family;
 	/* The Allocate that made it, so that a retransmission gets the same answer. */
 	uint8_t tid[TP_STUN_TID_LEN];
@@ -169,6 +172,9 @@ struct tp_turn {
 	struct tp_quota *quota;
 	struct tp_flood *flood;
 	struct tp_turn_refused refused;
+	bool default_is_listener;
+	struct tp_redirect redirect;
+	struct tp_mobility mobility;
 	struct tp_timers timers;
 	struct tp_bucket icmp;             /* Data indications about errors */
 	struct tp_allocation *allocations; /* by tuple */
@@ -202,7 +208,12 @@ struct tp_addr tp_leg_local(const struct tp_turn *turn, const struct tp_leg *leg
 /** What clients and peers call it. */
 struct tp_addr tp_leg_external(const struct tp_turn *turn, const struct tp_leg *leg);
 
+/** By its five-tuple, or by the one it is on its way to.  @return NULL: there is none */
 struct tp_allocation *tp_allocation_find(struct tp_turn *turn, const struct tp_tuple *tuple);
+
+/** Take another five-tuple, which is nobody's; channels and permissions are published anew. */
+void tp_allocation_move(
+		struct tp_turn *turn, struct tp_allocation *alloc, const struct tp_tuple *tuple);
 
 /** The allocation that owns a relayed port, or NULL. */
 struct tp_allocation *tp_allocation_of_port(
@@ -289,6 +300,9 @@ void tp_channel_set_deadline(
 
 /** End it, and its permission if nothing else holds that. */
 void tp_channel_end(struct tp_turn *turn, struct tp_channel *channel);
+
+/** Take from the fast path all that it has of an allocation, which lives on. */
+void tp_peers_hide(struct tp_turn *turn, struct tp_allocation *alloc);
 
 /** A leg's deadline moved: tell the fast path of what hangs on it.  at: tp_leg_at() */
 void tp_peers_publish(struct tp_turn *turn, struct tp_allocation *alloc, unsigned at);

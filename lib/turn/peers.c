@@ -291,6 +291,19 @@ void tp_permission_end(struct tp_turn *turn, struct tp_permission *perm)
 
 /* ---- all of a leg's ---- */
 
+void tp_peers_hide(struct tp_turn *turn, struct tp_allocation *alloc)
+{
+	struct tp_permission *perm;
+	struct tp_channel *ch;
+
+	/* Permissions first: their flow to the client must not see what a channel has to carry. */
+	LIST_FOREACH (perm, &alloc->permissions, of_alloc)
+		if (perm->fast != NULL)
+			permission_tell(turn, perm, turn->ops.permission_cleared);
+	LIST_FOREACH (ch, &alloc->channels, of_alloc)
+		channel_tell(turn, ch, turn->ops.channel_cleared);
+}
+
 void tp_peers_publish(struct tp_turn *turn, struct tp_allocation *alloc, unsigned at)
 {
 	struct tp_permission *perm;

@@ -165,7 +165,7 @@ enum tp_slow_verdict tp_relay_channel_data(struct tp_turn *turn, const struct tp
 		const struct tp_turn_packet *packet)
 {
 	struct tp_turn_packet data = *packet;
-	const struct tp_allocation *alloc;
+	struct tp_allocation *alloc;
 	const struct tp_channel *ch;
 	struct tp_channel_data cd;
 
@@ -174,6 +174,7 @@ enum tp_slow_verdict tp_relay_channel_data(struct tp_turn *turn, const struct tp
 	alloc = tp_allocation_find(turn, tuple);
 	if (alloc == NULL)
 		return TP_SLOW_DROP_NO_ALLOC;
+	tp_mobility_arrive(turn, alloc, tuple);
 	/* Also what is in the reserved range: it can not be bound (section 12.6). */
 	ch = tp_channel_by_number(turn, alloc, cd.number);
 	if (ch == NULL)
@@ -220,6 +221,7 @@ enum tp_slow_verdict tp_relay_send(struct tp_turn *turn, const struct tp_turn_no
 			tp_stun_get_xor_addr(msg, TP_STUN_XOR_PEER_ADDRESS_AT, &peer) < 0 ||
 			peer.port == 0)
 		return TP_SLOW_DROP_INDICATION;
+	tp_mobility_arrive(turn, alloc, tuple);
 	leg = &alloc->leg[tp_leg_at(peer.family)];
 	if (!leg->is_present)
 		return TP_SLOW_DROP_FAMILY;

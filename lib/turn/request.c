@@ -229,12 +229,14 @@ enum tp_slow_verdict tp_request_answer(struct tp_turn *turn, const struct tp_tur
 	if (method == NULL)
 		return TP_SLOW_DROP_UNEXPECTED;
 	if (method->is_authenticated) {
-		rq.alloc = tp_allocation_find(turn, tuple);
+		tp_request_locate(&rq);
 		if (!authenticate(&rq, &verdict))
 			return verdict;
 	}
 	if (msg->n_unknown > 0)
 		return tp_request_refuse(&rq, TP_STUN_UNKNOWN_ATTRIBUTE);
+	if (rq.has_ticket && !rq.claim.is_valid)
+		return tp_request_refuse(&rq, TP_STUN_BAD_REQUEST);
 	if (method->needs_allocation && rq.alloc == NULL)
 		return tp_request_refuse(&rq, TP_STUN_ALLOCATION_MISMATCH);
 	if (method->needs_allocation && !tp_request_is_owner(&rq))

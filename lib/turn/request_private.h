@@ -22,10 +22,12 @@ struct tp_request {
 	const struct tp_turn_now *now;
 	const struct tp_tuple *tuple;
 	const struct tp_stun_msg *msg;
-	struct tp_allocation *alloc; /* of the tuple, or NULL */
-	struct tp_credentials who;   /* with a key once authenticated: the answer is signed */
-	bool is_proven;              /* a nonce of ours came from this address and port */
-	bool is_charged;             /* an answer without MESSAGE-INTEGRITY may go out */
+	struct tp_allocation *alloc; /* of the tuple, or of the ticket, or NULL */
+	bool has_ticket;             /* a Refresh with MOBILITY-TICKET, mobility being allowed */
+	struct tp_mobility_claim claim;
+	struct tp_credentials who; /* with a key once authenticated: the answer is signed */
+	bool is_proven;            /* a nonce of ours came from this address and port */
+	bool is_charged;           /* an answer without MESSAGE-INTEGRITY may go out */
 	struct tp_stun_builder b;
 	uint8_t buf[TP_ANSWER_MAX];
 };
@@ -61,6 +63,9 @@ enum tp_slow_verdict tp_request_refuse(struct tp_request *rq, enum tp_stun_err e
 
 /** Is the allocation of the tuple the requester's? */
 bool tp_request_is_owner(const struct tp_request *rq);
+
+/** Find the allocation that a request is about: its five-tuple's, or its ticket's. */
+void tp_request_locate(struct tp_request *rq);
 
 /** RFC 8656 section 7.2. */
 enum tp_slow_verdict tp_request_allocate(struct tp_request *rq);

@@ -46,6 +46,7 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 		.channel_max = conf->legacy_channels ? TP_CHANNEL_MAX_LEGACY : TP_CHANNEL_MAX,
 		.max_allocations = conf->max_allocations,
 		.max_channels = conf->max_channels,
+		.default_is_listener = conf->default_is_listener,
 		.icmp = { .per_sec = TP_TURN_ICMP_PER_SEC, .burst = TP_TURN_ICMP_BURST },
 	};
 	tp_turn_hash_log2 = buckets_log2(conf);
@@ -55,6 +56,10 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 	rc = tp_policy_new(conf->deny, conf->n_deny, conf->allow, conf->n_allow, &turn->policy);
 	if (rc == 0)
 		rc = tp_auth_new(conf, &turn->auth);
+	if (rc == 0)
+		rc = tp_mobility_init(turn, conf->mobility);
+	if (rc == 0)
+		rc = tp_redirect_init(&turn->redirect, conf);
 	if (rc == 0)
 		rc = tp_turn_set_own(turn, conf->own, conf->n_own);
 	if (rc == 0)
@@ -87,8 +92,10 @@ void tp_turn_free(struct tp_turn *turn)
 	tp_relays_fini(turn);
 	tp_quota_free(turn->quota);
 	tp_flood_free(turn->flood);
+	tp_mobility_fini(turn);
 	tp_auth_free(turn->auth);
 	tp_policy_free(turn->policy);
+	tp_redirect_fini(&turn->redirect);
 	tp_timers_fini(&turn->timers);
 	tp_addr_index_fini(&turn->own);
 	free(turn->slots);
@@ -205,6 +212,11 @@ enum tp_slow_verdict tp_turn_from_icmp(struct tp_turn *turn, const struct tp_tur
 	if (alloc == NULL)
 		return TP_SLOW_DROP_NO_ALLOC;
 	return tp_relay_icmp(turn, now, alloc, error);
+}
+
+void tp_turn_drain(struct tp_turn *turn, bool is_draining)
+{
+	turn->redirect.is_draining = is_draining;
 }
 
 void tp_turn_count(const struct tp_turn *turn, struct tp_turn_counts *out)

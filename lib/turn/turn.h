@@ -67,6 +67,19 @@ struct tp_turn_relay {
 	struct tp_addr local, external; /* same family, port 0 */
 };
 
+/* An address and port where clients reach us. */
+struct tp_turn_listener {
+	struct tp_addr local, external; /* same family, with ports; equal unless behind 1:1 NAT */
+	bool is_anycast;                /* of many servers: allocations live elsewhere (RFC 8155) */
+};
+
+/* When an Allocate is answered with 300 and another server's address. */
+enum tp_turn_redirect {
+	TP_TURN_REDIRECT_DRAINING, /* while tp_turn_drain() is in force */
+	TP_TURN_REDIRECT_FULL,     /* and instead of 508 for max_allocations */
+	TP_TURN_REDIRECT_ALWAYS,
+};
+
 /* Long-term keys, never the password (section 5); either may be absent. */
 struct tp_turn_user {
 	char *name;
@@ -106,6 +119,7 @@ struct tp_turn_limits {
 	X(ALLOCATION_CHANNELS, "channels_per_allocation", "508: the allocation's channels")        \
 	X(ALLOCATION_PERMISSIONS, "permissions_per_allocation", "508: the allocation's permissions") \
 	X(NEW_PEERS, "new_peers_per_sec", "508: too many new peers a second")                      \
+	X(ELSEWHERE, "not_here", "508: draining or anycast, and no other server to name")          \
 	X(PORTS, "relay_ports", "508: no relayed port is free")                                    \
 	X(MEMORY, "memory", "508: out of memory")
 /* clang-format on */
@@ -146,7 +160,15 @@ struct tp_turn_conf {
 	uint32_t max_allocations; /* beyond: 508 */
 	uint32_t max_channels;    /* on all allocations together; beyond: 508 */
 	struct tp_turn_limits limits;
-	bool legacy_channels; /* channel numbers up to 0x7fff (RFC 5766) */
+	bool legacy_channels;     /* channel numbers up to 0x7fff (RFC 5766) */
+	bool mobility;            /* allowed; else who asks for a ticket gets 405 (RFC 8016) */
+	bool default_is_listener; /* no family asked for: the listener's, not IPv4 (section 7.2) */
+	/* What is to be known of listeners; one that is not here is unicast and not behind NAT. */
+	const struct tp_turn_listener *listeners;
+	uint32_t n_listeners;
+	const struct tp_addr *alternates; /* ALTERNATE-SERVER, with ports; any number of a family */
+	uint32_t n_alternates;
+	enum tp_turn_redirect redirect;
 };
 
 /* What is known of a datagram besides its bytes. */
@@ -295,6 +317,12 @@ struct tp_turn_ops {
 	/** For the log; either may be NULL. */
 	void (*allocated)(void *ctx, const struct tp_allocation *alloc);
 	void (*ended)(void *ctx, const struct tp_allocation *alloc, enum tp_turn_end why);
+
+	/**
+	 * The client of a mobile allocation has a new five-tuple, which data goes to from now on;
+	 * before this its channels were cleared and set again.  May be NULL.
+	 */
+	void (*moved)(void *ctx, const struct tp_allocation *alloc, const struct tp_tuple *from);
 };
 
 /**
@@ -375,6 +403,13 @@ enum tp_slow_verdict tp_turn_from_peer(struct tp_turn *turn, const struct tp_tur
 enum tp_slow_verdict tp_turn_from_icmp(struct tp_turn *turn, const struct tp_turn_now *now,
 		const struct tp_icmp_error *error);
 
+/**
+ * Begin or end to drain: what is allocated lives on and can be refreshed, and a port that was
+ * reserved can be claimed; any other Allocate is answered 300, or 508 where there is no alternate
+ * server of the client's family.
+ */
+void tp_turn_drain(struct tp_turn *turn, bool is_draining);
+
 /** Do everything that is due. */
 void tp_turn_expire(struct tp_turn *turn, uint64_t now_ns);
 
@@ -386,6 +421,9 @@ uint64_t tp_turn_next_ns(const struct tp_turn *turn);
 struct tp_turn_counts {
 	uint32_t allocations, permissions, channels, ports, reservations;
 	uint32_t users; /* who have allocations */
+	uint32_t mobile;     /* allocations that have a mobility ticket */
+	uint64_t redirected; /* Allocates answered 300, since the start */
+	uint64_t moved;      /* times that an allocation's data took a new five-tuple, since then */
 };
 
 void tp_turn_count(const struct tp_turn *turn, struct tp_turn_counts *out);

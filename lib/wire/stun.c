@@ -226,10 +226,10 @@ bool tp_stun_next(const struct tp_stun_msg *msg, enum tp_stun_attr type, size_t 
 	return false;
 }
 
-int tp_stun_xor_addr_value(const struct tp_stun_msg *msg, const struct tp_stun_value *value,
-		struct tp_addr *out)
+static int unmask_addr(const struct tp_stun_value *value, uint16_t port_mask,
+		const uint8_t mask[16], struct tp_addr *out)
 {
-	const uint8_t *data = value->data, *mask = msg->raw + 4; /* cookie, then transaction id */
+	const uint8_t *data = value->data;
 	uint8_t ip[16];
 	uint16_t port;
 	size_t i;
@@ -237,7 +237,7 @@ int tp_stun_xor_addr_value(const struct tp_stun_msg *msg, const struct tp_stun_v
 	/* zero, family, port, then the address: 4 + 4 or 4 + 16 bytes */
 	if (value->len != 8 && value->len != 20)
 		return -EINVAL;
-	port = tp_be16_get(data + 2) ^ (uint16_t)(TP_STUN_COOKIE >> 16);
+	port = tp_be16_get(data + 2) ^ port_mask;
 	for (i = 0; i < (size_t)value->len - 4; i++)
 		ip[i] = data[4 + i] ^ mask[i];
 
@@ -248,6 +248,20 @@ int tp_stun_xor_addr_value(const struct tp_stun_msg *msg, const struct tp_stun_v
 	else
 		return -EINVAL;
 	return 0;
+}
+
+int tp_stun_xor_addr_value(const struct tp_stun_msg *msg, const struct tp_stun_value *value,
+		struct tp_addr *out)
+{
+	/* The cookie, then the transaction id. */
+	return unmask_addr(value, (uint16_t)(TP_STUN_COOKIE >> 16), msg->raw + 4, out);
+}
+
+int tp_stun_addr_value(const struct tp_stun_value *value, struct tp_addr *out)
+{
+	static const uint8_t zero[16];
+
+	return unmask_addr(value, 0, zero, out);
 }
 
 int tp_stun_get_error(const struct tp_stun_msg *msg, uint16_t *out)

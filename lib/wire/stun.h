@@ -45,12 +45,15 @@ enum tp_stun_class {
 	TP_STUN_ERROR = 3,
 };
 
-/* Error codes that clients see (RFC 8489 section 14.8, RFC 8656 section 19). */
+/* Error codes that clients see (RFC 8489 section 14.8, RFC 8656 section 19, RFC 8016 section 3.4).
+ */
 enum tp_stun_err {
 	TP_STUN_OK = 0,
+	TP_STUN_TRY_ALTERNATE = 300,
 	TP_STUN_BAD_REQUEST = 400,
 	TP_STUN_UNAUTHENTICATED = 401,
 	TP_STUN_FORBIDDEN = 403,
+	TP_STUN_MOBILITY_FORBIDDEN = 405,
 	TP_STUN_UNKNOWN_ATTRIBUTE = 420,
 	TP_STUN_ALLOCATION_MISMATCH = 437,
 	TP_STUN_STALE_NONCE = 438,
@@ -68,6 +71,7 @@ enum tp_stun_err {
  * tp_stun_msg.attr.
  */
 #define TP_STUN_ATTRS(X)                     \
+	X(MAPPED_ADDRESS, 0x0001)            \
 	X(USERNAME, 0x0006)                  \
 	X(MESSAGE_INTEGRITY, 0x0008)         \
 	X(ERROR_CODE, 0x0009)                \
@@ -93,7 +97,11 @@ enum tp_stun_err {
 	X(PASSWORD_ALGORITHMS, 0x8002)       \
 	X(ICMP, 0x8004)                      \
 	X(SOFTWARE, 0x8022)                  \
-	X(FINGERPRINT, 0x8028)
+	X(ALTERNATE_SERVER, 0x8023)          \
+	X(FINGERPRINT, 0x8028)               \
+	X(RESPONSE_ORIGIN, 0x802b)           \
+	X(OTHER_ADDRESS, 0x802c)             \
+	X(MOBILITY_TICKET, 0x8030)
 
 enum tp_stun_attr {
 #define X(name, type) TP_STUN_ATTR_##name = (type),
@@ -180,6 +188,10 @@ int tp_stun_get_xor_addr(const struct tp_stun_msg *msg, enum tp_stun_index at, s
  */
 bool tp_stun_next(const struct tp_stun_msg *msg, enum tp_stun_attr type, size_t *pos,
 		struct tp_stun_value *out);
+
+/** Decode the value of an address attribute that is not XORed (section 14.1).  @return 0 or -EINVAL
+ */
+int tp_stun_addr_value(const struct tp_stun_value *value, struct tp_addr *out);
 
 /** Decode the value of an XOR address attribute.  @return 0 or -EINVAL */
 int tp_stun_xor_addr_value(const struct tp_stun_msg *msg, const struct tp_stun_value *value,

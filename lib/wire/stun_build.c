@@ -12,14 +12,16 @@
 /* The header's length field is 16 bits and a multiple of four. */
 #define ATTRS_MAX 0xfffc
 
-/* RFC 8489 section 14.8, RFC 8656 section 19 */
+/* RFC 8489 section 14.8, RFC 8656 section 19, RFC 8016 section 3.4 */
 static const struct {
 	enum tp_stun_err err;
 	const char *text;
 } reasons[] = {
+	{ TP_STUN_TRY_ALTERNATE, "Try Alternate" },
 	{ TP_STUN_BAD_REQUEST, "Bad Request" },
 	{ TP_STUN_UNAUTHENTICATED, "Unauthenticated" },
 	{ TP_STUN_FORBIDDEN, "Forbidden" },
+	{ TP_STUN_MOBILITY_FORBIDDEN, "Mobility Forbidden" },
 	{ TP_STUN_UNKNOWN_ATTRIBUTE, "Unknown Attribute" },
 	{ TP_STUN_ALLOCATION_MISMATCH, "Allocation Mismatch" },
 	{ TP_STUN_STALE_NONCE, "Stale Nonce" },
@@ -108,20 +110,33 @@ void tp_stun_put_channel(struct tp_stun_builder *b, uint16_t number)
 	tp_stun_put_u32(b, TP_STUN_ATTR_CHANNEL_NUMBER, (uint32_t)number << 16);
 }
 
-void tp_stun_put_xor_addr(
-		struct tp_stun_builder *b, enum tp_stun_attr type, const struct tp_addr *addr)
+static void put_masked_addr(struct tp_stun_builder *b, enum tp_stun_attr type,
+		const struct tp_addr *addr, uint16_t port_mask, const uint8_t mask[16])
 {
 	size_t i, n = tp_addr_ip_bytes(addr);
 	uint8_t *p = reserve(b, type, 4 + n);
-	const uint8_t *mask = b->buf + 4; /* cookie, then transaction id */
 
 	assert(addr->family == TP_IPV4 || addr->family == TP_IPV6);
 	if (p == NULL)
 		return;
 	p[1] = addr->family == TP_IPV4 ? TP_STUN_FAMILY_IPV4 : TP_STUN_FAMILY_IPV6;
-	tp_be16_put(p + 2, addr->port ^ (uint16_t)(TP_STUN_COOKIE >> 16));
+	tp_be16_put(p + 2, addr->port ^ port_mask);
 	for (i = 0; i < n; i++)
 		p[4 + i] = addr->ip[i] ^ mask[i];
+}
+
+void tp_stun_put_xor_addr(
+		struct tp_stun_builder *b, enum tp_stun_attr type, const struct tp_addr *addr)
+{
+	/* The cookie, then the transaction id. */
+	put_masked_addr(b, type, addr, (uint16_t)(TP_STUN_COOKIE >> 16), b->buf + 4);
+}
+
+void tp_stun_put_addr(struct tp_stun_builder *b, enum tp_stun_attr type, const struct tp_addr *addr)
+{
+	static const uint8_t zero[16];
+
+	put_masked_addr(b, type, addr, 0, zero);
 }
 
 /* ERROR-CODE and ADDRESS-ERROR-CODE differ in the first byte, which is 0 in the former. */

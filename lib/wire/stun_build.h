@@ -42,6 +42,10 @@ void tp_stun_put_channel(struct tp_stun_builder *b, uint16_t number);
 void tp_stun_put_xor_addr(
 		struct tp_stun_builder *b, enum tp_stun_attr type, const struct tp_addr *addr);
 
+/** An address that is not XORed: MAPPED-ADDRESS, ALTERNATE-SERVER and the like. */
+void tp_stun_put_addr(
+		struct tp_stun_builder *b, enum tp_stun_attr type, const struct tp_addr *addr);
+
 /** ERROR-CODE with the standard reason phrase. */
 void tp_stun_put_error(struct tp_stun_builder *b, enum tp_stun_err err);
 

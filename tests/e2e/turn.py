@@ -47,7 +47,11 @@ ADDRESS_ERROR_CODE = 0x8001
 PASSWORD_ALGORITHMS = 0x8002
 ICMP = 0x8004
 SOFTWARE = 0x8022
+ALTERNATE_SERVER = 0x8023
 FINGERPRINT = 0x8028
+RESPONSE_ORIGIN = 0x802B
+OTHER_ADDRESS = 0x802C
+MOBILITY_TICKET = 0x8030
 
 IPV4, IPV6 = 1, 2  # address families as STUN numbers them
 UDP = 17
@@ -77,6 +81,13 @@ def unxor_address(value, tid):
     mask = COOKIE_BYTES + tid
     raw = bytes(a ^ b for a, b in zip(value[4:], mask))
     return str(ipaddress.ip_address(raw)), port ^ (COOKIE >> 16)
+
+
+def plain_address(value):
+    """As MAPPED-ADDRESS (RFC 8489 section 14.1)."""
+    _, family, port = struct.unpack("!BBH", value[:4])
+    assert len(value) == 4 + {IPV4: 4, IPV6: 16}[family]
+    return str(ipaddress.ip_address(value[4:])), port
 
 
 def attribute(kind, value):
@@ -243,6 +254,7 @@ class Client:
         self.is_anonymous = False
         self.relayed = []  # [(ip, port)] of the allocation
         self.mapped = None
+        self.ticket = None  # RFC 8016
         self.backlog = collections.deque()
         self.retransmissions = 0
 
@@ -385,7 +397,9 @@ class Client:
         assert answer is not None and answer.error == 0
         return answer.address(XOR_MAPPED_ADDRESS)
 
-    def allocate_request(self, family=None, additional=None, lifetime=None, even_port=None, **kw):
+    def allocate_request(
+        self, family=None, additional=None, lifetime=None, even_port=None, mobile=False, **kw
+    ):
         attrs = [(REQUESTED_TRANSPORT, bytes([UDP, 0, 0, 0]))]
         if family is not None:
             attrs.append((REQUESTED_ADDRESS_FAMILY, bytes([family, 0, 0, 0])))
@@ -393,6 +407,8 @@ class Client:
             attrs.append((ADDITIONAL_ADDRESS_FAMILY, bytes([additional, 0, 0, 0])))
         if lifetime is not None:
             attrs.append((LIFETIME, struct.pack("!I", lifetime)))
+        if mobile:
+            attrs.append((MOBILITY_TICKET, b""))
         if even_port is not None:
             attrs.append((EVEN_PORT, bytes([0x80 if even_port else 0])))
         return self.request(ALLOCATE, attrs, **kw)
@@ -402,6 +418,7 @@ class Client:
         assert answer.error == 0, f"Allocate: {answer.error}"
         self.relayed = answer.addresses(XOR_RELAYED_ADDRESS)
         self.mapped = answer.address(XOR_MAPPED_ADDRESS)
+        self.ticket = answer.get(MOBILITY_TICKET)
         assert self.relayed and self.mapped
         return self.relayed[0]
 
@@ -412,6 +429,15 @@ class Client:
         if family is not None:
             attrs.append((REQUESTED_ADDRESS_FAMILY, bytes([family, 0, 0, 0])))
         return self.request(REFRESH, attrs)
+
+    def follow(self, other):
+        """Take over another client's allocation from here (RFC 8016 section 3.2)."""
+        answer = self.request(REFRESH, [(MOBILITY_TICKET, other.ticket)])
+        if answer.error == 0:
+            self.ticket = answer.get(MOBILITY_TICKET)
+            assert self.ticket and self.ticket != other.ticket
+            self.relayed, self.mapped = other.relayed, self.sock.getsockname()[:2]
+        return answer
 
     def permit(self, *ips):
         return self.request(CREATE_PERMISSION, [(XOR_PEER_ADDRESS, (ip, 0)) for ip in ips])

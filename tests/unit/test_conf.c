@@ -154,6 +154,12 @@ static void four_lines_are_enough_and_the_rest_has_defaults(void **state)
 	assert_int_equal(conf->limits.new_peers_per_sec, 0);
 	assert_int_equal(conf->limits.unauthenticated_per_source, 200);
 	assert_int_equal(conf->limits.unauthenticated_total, 50000);
+	assert_false(conf->listener_info[0].is_anycast);
+	assert_true(tp_addr_equal(&conf->listener_info[0].external, &conf->listeners[0]));
+	assert_false(conf->has_redirect);
+	assert_int_equal(conf->n_alternates, 0);
+	assert_int_equal(conf->default_family, TP_CONF_FAMILY_IPV4);
+	assert_false(conf->mobility);
 	assert_false(conf->legacy_channels);
 	assert_int_equal(conf->dscp, TP_DSCP_COPY);
 	assert_int_equal(conf->lowest_ipv6_mtu, 1280);
@@ -171,6 +177,7 @@ static const char every_option[] =
 		"  - address: 192.0.2.10\n"
 		"    port: 5349\n"
 		"  - address: 2001:db8::10\n"
+		"  - { address: 10.0.0.6, external: 192.0.2.11, anycast: true }\n"
 		"relay:\n"
 		"  addresses:\n"
 		"    - { address: 10.0.0.5, external: 192.0.2.10 }\n"
@@ -190,6 +197,9 @@ static const char every_option[] =
 		"  channels_per_allocation: 3, permissions_per_allocation: 4, new_peers_per_sec: 5,\n"
 		"  unauthenticated_per_source: 6, unauthenticated_total: 7 }\n"
 		"log: { allocations: false }\n"
+		"redirect: { when: full, servers: [ { address: 192.0.2.20, port: 3479 }, { address: '2001:db8::20' } ] }\n"
+		"default_family: listener\n"
+		"mobility: true\n"
 		"legacy_channels: true\n"
 		"dscp: clear\n"
 		"lowest_ipv6_mtu: 1500\n"
@@ -208,7 +218,7 @@ static void options_that_are_given_are_taken(void **state)
 	struct tp_conf *conf = load_good(every_option);
 
 	(void)state;
-	assert_int_equal(conf->n_listeners, 2);
+	assert_int_equal(conf->n_listeners, 3);
 	assert_addr(&conf->listeners[0], "192.0.2.10", 5349);
 	assert_addr(&conf->listeners[1], "2001:db8::10", 3478);
 	assert_int_equal(conf->n_relays, 2);
@@ -227,6 +237,17 @@ static void options_that_are_given_are_taken(void **state)
 	assert_int_equal(conf->limits.new_peers_per_sec, 5);
 	assert_int_equal(conf->limits.unauthenticated_per_source, 6);
 	assert_int_equal(conf->limits.unauthenticated_total, 7);
+	assert_addr(&conf->listener_info[2].local, "10.0.0.6", 3478);
+	assert_addr(&conf->listener_info[2].external, "192.0.2.11", 3478);
+	assert_false(conf->listener_info[1].is_anycast);
+	assert_true(conf->listener_info[2].is_anycast);
+	assert_true(conf->has_redirect);
+	assert_int_equal(conf->redirect, TP_TURN_REDIRECT_FULL);
+	assert_int_equal(conf->n_alternates, 2);
+	assert_addr(&conf->alternates[0], "192.0.2.20", 3479);
+	assert_addr(&conf->alternates[1], "2001:db8::20", 3478);
+	assert_int_equal(conf->default_family, TP_CONF_FAMILY_LISTENER);
+	assert_true(conf->mobility);
 	assert_true(conf->legacy_channels);
 	assert_int_equal(conf->dscp, TP_DSCP_CLEAR);
 	assert_int_equal(conf->lowest_ipv6_mtu, 1500);
@@ -376,7 +397,7 @@ static const struct {
 	  FILE_NAME ":5: relm: unknown option (did you mean realm?)\n" },
 	{ "an option unheard of",
 	  BASE "cheese: x\n",
-	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, legacy_channels, dscp, lowest_ipv6_mtu, interfaces, cores, control, log, metrics)\n" },
+	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, redirect, default_family, mobility, legacy_channels, dscp, lowest_ipv6_mtu, interfaces, cores, control, log, metrics)\n" },
 	{ "limits that are not built",
 	  BASE "limits: { cheese: 0 }\n",
 	  FILE_NAME ":5: limits.cheese: unknown option (there are: allocations, channels, allocation_bps, allocation_pps, allocations_per_user, channels_per_allocation, permissions_per_allocation, new_peers_per_sec, unauthenticated_per_source, unauthenticated_total)\n" },
@@ -449,6 +470,24 @@ static const struct {
 	{ "lowest_ipv6_mtu above jumbo frames",
 	  BASE "lowest_ipv6_mtu: 9001\n",
 	  FILE_NAME ":5: lowest_ipv6_mtu: 9001: must be 1280-9000\n" },
+	{ "an anycast listener with nowhere to send clients to",
+	  REALM "listen: [ { address: 192.0.2.10, anycast: true }, { address: \"2001:db8::10\" } ]\n" RELAY AUTH,
+	  FILE_NAME ":2: listen[0].anycast: true: there must be a listener of IPv4 that is not anycast, to send clients to\n" },
+	{ "a listener's other name of the other family",
+	  REALM "listen: [ { address: 192.0.2.10, external: \"2001:db8::10\" } ]\n" RELAY AUTH,
+	  FILE_NAME ":2: listen[0].external: 2001:db8::10: must be of the same family as address, IPv4\n" },
+	{ "a redirection without servers",
+	  BASE "redirect: { when: always }\n",
+	  FILE_NAME ":5: redirect.servers: missing, and required\n" },
+	{ "a redirection to the other family only",
+	  BASE "redirect: { servers: [ { address: \"2001:db8::20\" } ] }\n",
+	  FILE_NAME ":5: redirect.servers: must have an IPv4 address, for the clients of listen[0]\n" },
+	{ "a redirection to itself",
+	  BASE "redirect: { servers: [ { address: 192.0.2.10 } ] }\n",
+	  FILE_NAME ":5: redirect.servers[0].address: 192.0.2.10: is this server itself, listen[0]\n" },
+	{ "a family that is none",
+	  BASE "default_family: ipv6\n",
+	  FILE_NAME ":5: default_family: ipv6: must be ipv4 or listener\n" },
 	{ "no truth value",
 	  BASE "legacy_channels: yes\n",
 	  FILE_NAME ":5: legacy_channels: yes: must be true or false\n" },
@@ -884,6 +923,7 @@ static const struct {
 			"listen[0].address: 192.0.2.10 -> 192.0.2.11\n"
 			"listen[1].address: (absent) -> 192.0.2.12\n"
 			"listen[1].port: (absent) -> 9\n"
+			"listen[1].anycast: (absent) -> false\n"
 			"relay.addresses[0].external: (absent) -> 192.0.2.99\n" },
 	{ "what is gone", BASE "metrics: { listen: 127.0.0.1 }\n", BASE,
 			"metrics.listen: 127.0.0.1 -> (absent)\n"

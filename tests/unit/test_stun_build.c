@@ -151,16 +151,18 @@ static void values_are_read_back(void **state)
 	assert_int_equal(msg.attr[TP_STUN_DATA_AT].len, 0);
 }
 
-/* RFC 8489 section 14.8 and RFC 8656 section 19 */
+/* RFC 8489 section 14.8, RFC 8656 section 19, RFC 8016 section 3.4 */
 static void errors(void **state)
 {
 	static const struct {
 		enum tp_stun_err err;
 		const char *reason;
 	} cases[] = {
+		{ TP_STUN_TRY_ALTERNATE, "Try Alternate" },
 		{ TP_STUN_BAD_REQUEST, "Bad Request" },
 		{ TP_STUN_UNAUTHENTICATED, "Unauthenticated" },
 		{ TP_STUN_FORBIDDEN, "Forbidden" },
+		{ TP_STUN_MOBILITY_FORBIDDEN, "Mobility Forbidden" },
 		{ TP_STUN_UNKNOWN_ATTRIBUTE, "Unknown Attribute" },
 		{ TP_STUN_ALLOCATION_MISMATCH, "Allocation Mismatch" },
 		{ TP_STUN_STALE_NONCE, "Stale Nonce" },
