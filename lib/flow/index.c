@@ -17,7 +17,11 @@ int tp_index_init(struct tp_index *index, uint32_t max_entries)
 	index->bytes = n * sizeof(*index->lines);
 	index->line_mask = n - 1;
 	index->lines = tp_pages_reserve(index->bytes);
-	return index->lines != NULL ? 0 : -ENOMEM;
+	if (index->lines == NULL)
+		return -ENOMEM;
+	/* Entries lie anywhere: the first few would touch all of it, while clients wait. */
+	tp_pages_touch(index->lines, index->bytes);
+	return 0;
 }
 
 void tp_index_fini(struct tp_index *index)

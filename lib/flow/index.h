@@ -45,7 +45,7 @@ struct tp_index {
 	size_t bytes; /* of lines */
 };
 
-/** For so many entries at most.  @return 0 or -ENOMEM */
+/** For so many entries at most; the memory is in use from now on.  @return 0 or -ENOMEM */
 int tp_index_init(struct tp_index *index, uint32_t max_entries);
 void tp_index_fini(struct tp_index *index);
 

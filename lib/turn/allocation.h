@@ -37,12 +37,17 @@
  */
 #define HASH_NONFATAL_OOM 1
 #define HASH_FUNCTION(key, len, hash) (hash) = tp_turn_hash((key), (len))
-#define HASH_INITIAL_NUM_BUCKETS_LOG2 tp_turn_hash_log2
-#define HASH_INITIAL_NUM_BUCKETS (1u << tp_turn_hash_log2)
-#define HASH_BKT_CAPACITY_THRESH 16U
 #define uthash_malloc(size) calloc(1, (size))
 #define uthash_bzero(at, size) ((void)(at)) /* it is */
 #include <uthash.h>
+
+/* Not to be chosen from outside. */
+#undef HASH_INITIAL_NUM_BUCKETS_LOG2
+#undef HASH_INITIAL_NUM_BUCKETS
+#undef HASH_BKT_CAPACITY_THRESH
+#define HASH_INITIAL_NUM_BUCKETS_LOG2 tp_turn_hash_log2
+#define HASH_INITIAL_NUM_BUCKETS (1u << tp_turn_hash_log2)
+#define HASH_BKT_CAPACITY_THRESH 16U
 
 #define TP_TOKEN_LEN 8
 
