@@ -25,7 +25,7 @@
 struct punt_source {
 	struct tp_source source; /* first */
 	struct tp_daemon *daemon;
-	struct tp_punt *punt;
+	struct tp_handoff *punt;
 };
 
 /* ---- events of lib/turn ---- */
@@ -220,7 +220,7 @@ static void punt_ready(struct tp_source *source, uint32_t events)
 
 	(void)events;
 	/* More may wait: stay readable, and let the other sources have their turn. */
-	if (tp_punt_drain(ps->punt, PUNTS_PER_ROUND, take_punted, ps->daemon) &&
+	if (tp_handoff_drain(ps->punt, PUNTS_PER_ROUND, take_punted, ps->daemon) &&
 			write(source->fd, &one, sizeof(one)) < 0)
 		tp_debug("punt wake-up: %s", strerror(errno));
 }
@@ -490,9 +490,9 @@ static int start_workers(struct tp_daemon *d, struct tp_why *why)
 		return tp_why_set(why, -ENOMEM, "out of memory");
 	d->punts = &sources->source;
 	for (uint32_t i = 0; i < d->layout.n_workers && rc == 0; i++) {
-		struct tp_punt *punt = tp_worker_punt(d->layout.workers[i]);
+		struct tp_handoff *punt = tp_worker_punt(d->layout.workers[i]);
 
-		sources[i] = (struct punt_source){ { tp_punt_fd(punt), punt_ready }, d, punt };
+		sources[i] = (struct punt_source){ { tp_handoff_fd(punt), punt_ready }, d, punt };
 		rc = tp_loop_add(&d->loop, &sources[i].source, EPOLLIN);
 	}
 	if (rc == 0)

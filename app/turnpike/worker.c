@@ -30,7 +30,7 @@
 struct tp_worker {
 	struct tp_worker_conf conf;
 	struct tp_port *ports[TP_WORKER_MAX_PORTS];
-	struct tp_punt *punt;
+	struct tp_handoff *punt;
 	int wake_fd;
 	bool is_started;
 	struct pollfd poll[TP_WORKER_MAX_PORTS + 1];
@@ -84,7 +84,7 @@ static void burst(struct tp_worker *w, struct tp_port *port, const struct tp_fra
 
 	tp_pipe_burst(&w->pipe, frames, n, tp_clock_coarse_ns(), out);
 	sent = forward(w, out);
-	put = tp_punt_put(w->punt, out->punt, out->n_punt);
+	put = tp_handoff_put(w->punt, out->punt, out->n_punt);
 	tp_stat_add(&stats->verdict[TP_FORWARD], sent);
 	tp_stat_add(&stats->verdict[TP_DROP_TX_FULL], out->n_forward - sent);
 	tp_stat_add(&stats->verdict[TP_PUNT], put);
@@ -202,7 +202,7 @@ int tp_worker_new(const struct tp_worker_conf *conf, struct tp_worker **out)
 	assert(conf->n_ports <= TP_WORKER_MAX_PORTS);
 	take_ports(w, conf);
 	snprintf(name, sizeof(name), "punt%u", conf->id);
-	rc = w->wake_fd < 0 ? -errno : tp_punt_new(name, conf->frame_bytes, &w->punt);
+	rc = w->wake_fd < 0 ? -errno : tp_handoff_new(name, conf->frame_bytes, &w->punt);
 	if (rc < 0) {
 		tp_worker_free(w);
 		return rc;
@@ -240,7 +240,7 @@ void tp_worker_free(struct tp_worker *w)
 		return;
 	tp_worker_stop(w);
 	close_ports(&w->conf);
-	tp_punt_free(w->punt);
+	tp_handoff_free(w->punt);
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
 	free(w);
@@ -263,7 +263,7 @@ const struct tp_pipe_stats *tp_worker_stats(const struct tp_worker *w)
 	return &w->pipe.stats;
 }
 
-struct tp_punt *tp_worker_punt(const struct tp_worker *w)
+struct tp_handoff *tp_worker_punt(const struct tp_worker *w)
 {
 	return w->punt;
 }

@@ -15,9 +15,9 @@
 #include "conf.h"
 #include "flow/flow.h"
 #include "flow/pipeline.h"
+#include "io/handoff.h"
 #include "io/port.h"
 #include "io/umem.h"
-#include "punt.h"
 
 #define TP_WORKER_MAX_PORTS 16
 
@@ -51,7 +51,7 @@ void tp_worker_free(struct tp_worker *w);
 uint32_t tp_worker_cpu(const struct tp_worker *w);
 enum tp_idle tp_worker_idle(const struct tp_worker *w);
 const struct tp_pipe_stats *tp_worker_stats(const struct tp_worker *w);
-struct tp_punt *tp_worker_punt(const struct tp_worker *w);
+struct tp_handoff *tp_worker_punt(const struct tp_worker *w);
 uint32_t tp_worker_ports(const struct tp_worker *w);
 const struct tp_port *tp_worker_port(const struct tp_worker *w, uint32_t i);
 
