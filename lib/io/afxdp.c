@@ -308,6 +308,24 @@ static void afxdp_release(struct tp_port *port, const struct tp_frame frames[], 
 		umem_push(x->umem, &frames[i].cookie, 1);
 }
 
+static uint32_t afxdp_alloc(struct tp_port *port, struct tp_frame frames[], uint32_t n)
+{
+	struct tp_afxdp *x = afxdp_of(port);
+	uint64_t addr[TP_BURST];
+
+	assert(n <= TP_BURST);
+	n = umem_pop(x->umem, addr, n);
+	for (uint32_t i = 0; i < n; i++)
+		frames[i] = (struct tp_frame){
+			.data = x->umem->area + addr[i] + TP_UMEM_HEADROOM,
+			.headroom = TP_UMEM_HEADROOM,
+			.tailroom = (uint16_t)((1u << x->umem->chunk_shift) - TP_UMEM_HEADROOM),
+			.port = port->index,
+			.cookie = addr[i],
+		};
+	return n;
+}
+
 static int afxdp_fd(const struct tp_port *port)
 {
 	return const_afxdp_of(port)->fd;
@@ -384,6 +402,7 @@ static const struct tp_port_ops afxdp_ops = {
 	.tx = afxdp_tx,
 	.flush = afxdp_flush,
 	.release = afxdp_release,
+	.alloc = afxdp_alloc,
 	.fd = afxdp_fd,
 	.info = afxdp_info,
 	.stats = afxdp_stats,
@@ -599,6 +618,7 @@ static struct tp_afxdp *port_alloc(const struct tp_afxdp_conf *conf)
 		max_tx = conf->umem->ring_size;
 	x->port.ops = &afxdp_ops;
 	x->port.index = conf->index;
+	x->port.memory = conf->umem;
 	x->umem = conf->umem;
 	x->queue = conf->queue;
 	x->max_tx = max_tx;
