@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_ROWS 16 /* options of one mapping; the file's own are the most */
+#define MAX_ROWS 24 /* options of one mapping; the file's own are the most */
 
 static void check(struct tp_conf_file *file, const yaml_node_t *node,
 		const struct tp_conf_option *row, const char *path);

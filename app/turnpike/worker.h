@@ -30,7 +30,7 @@ struct tp_worker_conf {
 	struct tp_grace *grace;
 	const struct tp_flow_table *flows;
 	struct tp_classify_conf classify;
-	struct tp_umem *umem;   /* owned from then on, also on failure */
+	struct tp_umem *umem;   /* of its AF_XDP ports; owned from then on, also on failure */
 	struct tp_port **ports; /* owned likewise; the array is copied */
 	uint32_t n_ports;
 	uint32_t frame_bytes; /* largest frame */
@@ -64,5 +64,8 @@ struct tp_worker_umem {
 };
 
 void tp_worker_umem(const struct tp_worker *w, struct tp_worker_umem *out);
+
+/** Frames that were copied, because they came from one driver's memory and left by another's. */
+uint64_t tp_worker_copied(const struct tp_worker *w);
 
 #endif

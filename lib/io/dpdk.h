@@ -55,7 +55,7 @@ int tp_dpdk_start(struct tp_dpdk *dev, struct tp_why *why);
 /** Stop and release the device; nobody uses its ports any more.  NULL is fine. */
 void tp_dpdk_close(struct tp_dpdk *dev);
 
-/** Bytes that a frame can have on a device with this MTU, Ethernet and two VLAN tags included. */
+/** Bytes of room for a frame of a device with this MTU, Ethernet and two VLAN tags included. */
 uint32_t tp_dpdk_frame_bytes(uint32_t mtu);
 
 /** Frames that a worker needs for so many ports of devices. */

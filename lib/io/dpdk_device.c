@@ -18,7 +18,6 @@
 #define FRAME_MIN 2048   /* bytes behind the headroom that every driver takes */
 /* Ethernet and two VLAN tags; the checksum, which some devices leave there. */
 #define FRAME_OVERHEAD (14 + 8 + 4)
-#define DATA_MAX (UINT16_MAX - 64)
 
 #define RSS_UDP4 RTE_ETH_RSS_NONFRAG_IPV4_UDP
 #define RSS_UDP6 RTE_ETH_RSS_NONFRAG_IPV6_UDP
@@ -29,7 +28,9 @@
 
 uint32_t tp_dpdk_frame_bytes(uint32_t mtu)
 {
-	return mtu + FRAME_OVERHEAD;
+	uint32_t bytes = RTE_ALIGN_CEIL(mtu + FRAME_OVERHEAD, 64);
+
+	return bytes > FRAME_MIN ? bytes : FRAME_MIN;
 }
 
 uint32_t tp_dpdk_pool_frames(uint32_t ports)
@@ -41,10 +42,8 @@ uint32_t tp_dpdk_pool_frames(uint32_t ports)
 
 static uint16_t room_of(uint32_t frame_bytes)
 {
-	uint32_t data = frame_bytes > FRAME_MIN ? frame_bytes : FRAME_MIN;
-
-	assert(data + RTE_PKTMBUF_HEADROOM < DATA_MAX);
-	return (uint16_t)RTE_ALIGN_CEIL(data + RTE_PKTMBUF_HEADROOM, 64);
+	assert(frame_bytes + RTE_PKTMBUF_HEADROOM <= UINT16_MAX);
+	return (uint16_t)(frame_bytes + RTE_PKTMBUF_HEADROOM);
 }
 
 uint64_t tp_dpdk_pool_bytes(uint32_t frames, uint32_t frame_bytes)
@@ -276,8 +275,10 @@ int tp_dpdk_start(struct tp_dpdk *dev, struct tp_why *why)
 				dev->name, dev->info.driver_name, strerror(-rc));
 	dev->is_started = true;
 	set_filters(dev);
-	for (uint32_t i = 0; i < dev->n_ports; i++)
+	for (uint32_t i = 0; i < dev->n_ports; i++) {
 		tp_dpdk_port_started(dev->ports[i]);
+		dev->has_interrupts = dev->has_interrupts && !dev->ports[i]->is_polled;
+	}
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "io/tap.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -37,7 +38,9 @@ struct device {
 	uint32_t frame_bytes;
 	uint8_t *room; /* PER_TURN frames */
 	struct {       /* written by the thread, read by any */
-		_Atomic uint64_t to_kernel, to_kernel_refused, from_kernel, from_kernel_full;
+#define X(name, help) _Atomic uint64_t name;
+		TP_EXCEPTION_STATS(X)
+#undef X
 	} count;
 };
 
@@ -193,8 +196,7 @@ int tp_exception_add(struct tp_exception *e, const struct tp_exception_conf *con
 	struct device *device;
 	int rc;
 
-	if (e->n_devices == MAX_DEVICES)
-		return -ENOMEM;
+	assert(e->n_devices < MAX_DEVICES);
 	device = &e->devices[e->n_devices++];
 	rc = device_init(device, conf);
 	if (rc < 0) {
@@ -206,6 +208,11 @@ int tp_exception_add(struct tp_exception *e, const struct tp_exception_conf *con
 	for (uint32_t i = 0; i < device->n_rings && rc == 0; i++)
 		rc = watch(e, tp_handoff_fd(device->rings[i].ring), &device->rings[i]);
 	return rc;
+}
+
+uint32_t tp_exception_count(const struct tp_exception *e)
+{
+	return e->n_devices;
 }
 
 int tp_exception_start(struct tp_exception *e)
@@ -235,10 +242,7 @@ void tp_exception_stats(const struct tp_exception *e, uint32_t n, struct tp_exce
 {
 	const struct device *device = &e->devices[n];
 
-	*out = (struct tp_exception_stats){
-		.to_kernel = load(&device->count.to_kernel),
-		.to_kernel_refused = load(&device->count.to_kernel_refused),
-		.from_kernel = load(&device->count.from_kernel),
-		.from_kernel_full = load(&device->count.from_kernel_full),
-	};
+#define X(name, help) out->name = load(&device->count.name);
+	TP_EXCEPTION_STATS(X)
+#undef X
 }

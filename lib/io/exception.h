@@ -33,8 +33,11 @@ struct tp_exception_conf {
 	uint32_t frame_bytes;           /* largest frame */
 };
 
-/** Before the start: one device and its TAP.  @return 0, -ENOMEM or -errno */
+/** Before the start: one device and its TAP, of at most 16.  @return 0, -ENOMEM or -errno */
 int tp_exception_add(struct tp_exception *e, const struct tp_exception_conf *conf);
+
+/** How many were added: the number of the next. */
+uint32_t tp_exception_count(const struct tp_exception *e);
 
 /** @return 0 or -errno */
 int tp_exception_start(struct tp_exception *e);
@@ -43,11 +46,16 @@ int tp_exception_start(struct tp_exception *e);
 void tp_exception_set_carrier(struct tp_exception *e, uint32_t n, bool is_up);
 
 /* Of one device; any thread. */
+#define TP_EXCEPTION_STATS(X)                                                            \
+	X(to_kernel, "frames that the kernel took")                                      \
+	X(to_kernel_refused, "frames that it did not: the interface is down, no memory") \
+	X(from_kernel, "frames that the kernel sent")                                    \
+	X(from_kernel_full, "of these, lost because the port was slow")
+
 struct tp_exception_stats {
-	uint64_t to_kernel;         /* frames that the kernel took */
-	uint64_t to_kernel_refused; /* ... and did not: the interface is down, no memory */
-	uint64_t from_kernel;       /* frames that the kernel sent */
-	uint64_t from_kernel_full;  /* ... of these, lost because the port was slow */
+#define X(name, help) uint64_t name;
+	TP_EXCEPTION_STATS(X)
+#undef X
 };
 
 void tp_exception_stats(const struct tp_exception *e, uint32_t n, struct tp_exception_stats *out);

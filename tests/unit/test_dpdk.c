@@ -15,7 +15,8 @@
 
 #include "eal.h"
 
-#define FRAME_BYTES 1526
+#define SLOT_BYTES 1526
+#define FRAME_BYTES tp_dpdk_frame_bytes(MTU)
 #define MTU 1500
 
 static struct tp_bpf_ports ports[TP_BPF_MAX_RELAYS];
@@ -55,12 +56,12 @@ static struct tp_dpdk *open_device(const char *device, uint32_t queues)
 
 static void open_rig(struct rig *r, const char *device, const char *ring)
 {
-	struct tp_dpdk_port_conf conf = { .rules = rules, .slot_bytes = FRAME_BYTES };
+	struct tp_dpdk_port_conf conf = { .rules = rules, .slot_bytes = SLOT_BYTES };
 	struct tp_why why = { "" };
 
 	r->dev = open_device(device, 1);
-	assert_int_equal(tp_handoff_new("to", FRAME_BYTES, &r->to_kernel), 0);
-	assert_int_equal(tp_handoff_new("from", FRAME_BYTES, &r->from_kernel), 0);
+	assert_int_equal(tp_handoff_new("to", SLOT_BYTES, &r->to_kernel), 0);
+	assert_int_equal(tp_handoff_new("from", SLOT_BYTES, &r->from_kernel), 0);
 	assert_int_equal(tp_dpdk_pool_new("mbufs", tp_dpdk_pool_frames(1), FRAME_BYTES, -1,
 					 &r->pool, &why),
 			0);
