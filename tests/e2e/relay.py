@@ -17,6 +17,9 @@ BUILD = pathlib.Path(os.environ.get("TURNPIKE_BUILD", REPO / "build-gcc"))
 DAEMON = str(BUILD / "app/turnpike/turnpike")
 CTL = str(BUILD / "app/turnpikectl/turnpikectl")
 
+# Of tests that do not care: TURNPIKE_MODE=dpdk runs them on DPDK ports.
+MODE = os.environ.get("TURNPIKE_MODE", "copy")
+
 PORT_MIN, PORT_MAX = 49152, 65535
 SECRETS = ("newest-secret", "previous-secret")
 READY_SEC = 20  # generous: sanitizer builds on a busy machine
@@ -86,7 +89,7 @@ def wait_for(what, condition, timeout=10.0):
 
 
 class Relay:
-    def __init__(self, net, directory, mode="copy", change=None, args=()):
+    def __init__(self, net, directory, mode=MODE, change=None, args=()):
         self.net = net
         self.mode = mode
         self.conf = copy.deepcopy(default_conf(net, mode))

@@ -71,7 +71,7 @@ def permitted(open_client):
     return lambda net, relay, pair: Permitted(net, relay, open_client(net, pair[0]), pair)
 
 
-@pytest.mark.parametrize("mode", ["copy", "skb"])
+@pytest.mark.parametrize("mode", ["copy", "skb", "dpdk"])
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
 def test_every_size_arrives_with_true_checksums(one, start, permitted, pair, mode):
     """RFC 8656 sections 11, 13 and 14: all of it by workers once the first one was seen."""

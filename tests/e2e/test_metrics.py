@@ -43,7 +43,7 @@ def test_metrics_say_what_the_control_socket_says(one, make_relay, open_client):
     for name, count in stats["kernel_path"]["verdicts"].items():
         assert int(samples[f'turnpike_kernel_path_datagrams_total{{verdict="{name}"}}']) == count
     assert int(samples["turnpike_allocations"]) == stats["turn"]["allocations"] == 1
-    assert samples['turnpike_interface_mode{interface="%s",mode="copy"}' % one.NIC] == "1"
+    assert samples['turnpike_interface_mode{interface="%s",mode="%s"}' % (one.NIC, relay.mode)] == "1"
 
 
 def test_every_sample_has_help_and_type(one, make_relay):

@@ -125,7 +125,7 @@ def test_send_indications(one, start, echo_peer, coturn, pair, mode):
 @pytest.mark.parametrize("pair", PAIRS, ids=["4via4", "6via6", "4via6", "6via4"])
 def test_client_to_client_by_indications(one, start, coturn, pair):
     client, relayed = pair
-    relay = start(one, "copy")
+    relay = start(one)
     uclient(relay, coturn, client, "-c", "-y", "-s", *family_options(relayed))
     stats = relay.settled()
     relays.check_sums(stats)
@@ -134,14 +134,14 @@ def test_client_to_client_by_indications(one, start, coturn, pair):
 
 def test_even_port_pairs(one, start, echo_peer, coturn):
     """RFC 8656 section 7.2: without -c the client reserves port pairs for RTCP."""
-    relay = start(one, "copy")
+    relay = start(one)
     echo_peer(one)
     uclient(relay, coturn, 4, "-e", one.PEER[4])
 
 
 def test_channel_padding(one, start, echo_peer, coturn):
     """RFC 8656 section 12.5: ChannelData over UDP may be padded; the peer sees none of it."""
-    relay = start(one, "copy")
+    relay = start(one)
     echo_peer(one)
     uclient(relay, coturn, 4, "-c", "-D", "-l", "101", "-e", one.PEER[4])
     carried_by_workers(relay.settled(), "up_4to4", "down_4to4")
@@ -149,7 +149,7 @@ def test_channel_padding(one, start, echo_peer, coturn):
 
 @pytest.mark.parametrize("secret", relays.SECRETS)
 def test_time_limited_credentials(one, start, echo_peer, coturn, secret):
-    relay = start(one, "copy")
+    relay = start(one)
     echo_peer(one)
     username, password = turn.time_limited(secret)
     uclient(
