@@ -192,7 +192,7 @@ static void make_frame(struct load *l, const struct gen_flow *flow, const struct
 	if (tp_port_alloc(l->port, &f, 1) != 1)
 		die("the pool is too small for so many flows");
 	fill_frame(f.data, shape->frame_bytes);
-	memcpy(f.data, flow->head, GEN_HEAD_BYTES);
+	memcpy(f.data, flow->head, sizeof(flow->head));
 	memcpy(f.data + shape->checksum_at, &sum, sizeof(sum));
 	l->frames[l->n_frames] = (struct rte_mbuf *)(uintptr_t)f.cookie;
 	l->frames[l->n_frames]->data_len = (uint16_t)shape->frame_bytes;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define FRAGMENT_BITS 0x3fff /* more fragments, and the offset: RFC 791 section 3.1 */
+#define ETHERTYPE_AT 12
 #define VLAN_BYTES 4
 #define VLAN_ID_BITS 0x0fff
 #define NO_ADDR UINT32_MAX
@@ -64,7 +65,7 @@ static bool parse(const uint8_t *at, const uint8_t *end, struct target *to)
 
 	if (end - at < ETH_HLEN)
 		return false;
-	ethertype = tp_be16_get(at + 2 * ETH_ALEN);
+	ethertype = tp_be16_get(at + ETHERTYPE_AT);
 	at += ETH_HLEN;
 	if (ethertype == ETH_P_8021Q) {
 		if (end - at < VLAN_BYTES)

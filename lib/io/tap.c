@@ -22,6 +22,8 @@ static int attach(int fd, const char *name)
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
 	if (ioctl(fd, TUNSETIFF, &ifr) == 0)
 		return 0;
+	if (errno != EINVAL)
+		return -errno;
 	/* Made with `multi_queue` it wants to hear that, even of one. */
 	ifr.ifr_flags |= IFF_MULTI_QUEUE;
 	return ioctl(fd, TUNSETIFF, &ifr) == 0 ? 0 : -errno;
