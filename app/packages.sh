@@ -7,6 +7,7 @@
 #   app/packages.sh build run      ... and what the quickstart's private network and client need
 #   app/packages.sh build run test ... and what the tests need
 #   app/packages.sh build run bench    for the benchmarks, which also draw
+#   app/packages.sh node           node and npm, for a host that has none of its own
 #
 # Installs what is missing; asks apt for nothing when all is there.  coturn is not in the list:
 # installing it would start a TURN service on this host; see fetch_coturn.sh.
@@ -15,12 +16,13 @@ set -euo pipefail
 declare -A packages=(
 	[build]="bpftool clang gcc libbpf-dev libc6-dev libcap-ng-dev libcyaml-dev libdpdk-dev
 		libjansson-dev libmicrohttpd-dev libmnl-dev libnuma-dev libseccomp-dev libssl-dev
-		libsystemd-dev libxdp-dev libxxhash-dev libyaml-dev linux-libc-dev llvm meson
+		libsystemd-dev libunistring-dev libxdp-dev libxxhash-dev libyaml-dev linux-libc-dev llvm meson
 		ninja-build pkg-config uthash-dev zlib1g-dev"
 	[run]="ca-certificates ethtool iproute2 iputils-ping libevent-core-2.1-7
 		libevent-extra-2.1-7 procps python3"
-	[test]="clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev pyflakes3 python3-pytest
-		python3-scapy shellcheck"
+	[test]="clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev pyflakes3 python3-aioice
+		python3-pytest python3-scapy shellcheck"
+	[node]="nodejs npm"
 	[bench]="dpdk-dev gnuplot-nox libevent-openssl-2.1-7 libevent-pthreads-2.1-7 libhiredis0.14 libmariadb3 libpq5
 		libsqlite3-0"
 )

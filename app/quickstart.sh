@@ -176,19 +176,8 @@ on_interface() {
 	echo
 	echo "ICE servers for the next 24 hours:"
 	echo
-	SECRET=$secret python3 - "${v4[@]}" "${v6[@]}" <<-'PYTHON'
-		import base64, hashlib, hmac, json, os, sys, time
-
-		hosts = [f"[{a}]" if ":" in a else a for a in sys.argv[1:]]
-		username = str(int(time.time()) + 86400)
-		mac = hmac.new(os.environ["SECRET"].encode(), username.encode(), hashlib.sha1).digest()
-		server = {
-		    "urls": [f"turn:{host}:3478?transport=udp" for host in hosts],
-		    "username": username,
-		    "credential": base64.b64encode(mac).decode(),
-		}
-		print(json.dumps({"iceServers": [server]}, indent=2))
-	PYTHON
+	"$turnpikectl" --config "$dir/turnpike.yaml" credentials |
+		python3 -c 'import json, sys; print(json.dumps({"iceServers": [json.load(sys.stdin)]}, indent=2))'
 	if [[ ${v4[0]:-} =~ ^(10\.|192\.168\.|172\.(1[6-9]|2[0-9]|3[01])\.) ]]; then
 		echo
 		echo "The address is private: clients elsewhere need the public one in its place, and"

@@ -50,10 +50,10 @@ int tp_relay_lookup(struct bpf_sk_lookup *ctx)
 		return SK_PASS;
 	}
 
-	addr = find_addr(ip, key);
+	addr = tp_bpf_find_addr(&conf, ip, key);
 	if (addr >= TP_BPF_MAX_ADDRS)
 		return SK_PASS;
-	relay = find_ports(addr);
+	relay = find_ports(conf.addr[addr].relay);
 	if (!relay || !has_port(relay->allocated, ctx->local_port)) /* host byte order */
 		return SK_PASS;
 

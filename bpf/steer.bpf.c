@@ -2,9 +2,9 @@
 /*
  * steer - XDP: TURN's application data to the AF_XDP socket of its queue, all else to the kernel.
  *
- * Decides as little as it can and changes nothing: no byte of a packet is written, no packet is
- * dropped, and where no socket is bound the redirect falls back to XDP_PASS.  User space
- * checks everything again.
+ * Decides as little as it can and changes nothing: no byte of a packet is written, nothing but
+ * what an overloaded worker could not take is dropped, and where no socket is bound the redirect
+ * falls back to XDP_PASS.  User space checks everything again.
  *
  * The licence string is "GPL", which the kernel demands of callers of some helpers; the source
  * is offered under either licence named above.
@@ -21,15 +21,9 @@
 #include <bpf/bpf_endian.h>
 
 #include "match.bpf.h"
+#include "redirect.bpf.h"
 
 #define FRAGMENT_BITS 0x3fff /* more fragments, and the offset: RFC 791 section 3.1 */
-
-struct {
-	__uint(type, BPF_MAP_TYPE_XSKMAP);
-	__uint(max_entries, TP_BPF_MAX_QUEUES);
-	__type(key, __u32);
-	__type(value, __u32);
-} xsks SEC(".maps");
 
 /* One for each interface, as the program is. */
 struct {
@@ -131,7 +125,7 @@ static __always_inline int is_accepted(__u32 addr, __u32 vlan)
 {
 	if (vlan != 0 && !has_accept_bit(vlan >> 6, vlan))
 		return 0;
-	return has_accept_bit(TP_BPF_ACCEPT_ADDRS, addr);
+	return has_accept_bit(TP_BPF_ACCEPT_ADDRS + (addr >> 6), addr);
 }
 
 static __always_inline int is_listener(__u32 addr, __u16 port_be)
@@ -174,7 +168,7 @@ int tp_steer(struct xdp_md *ctx)
 	const struct tp_bpf_ports *relay;
 	const struct udphdr *udp;
 	struct target to = { 0 };
-	__u32 addr;
+	__u32 addr, relay_index;
 
 	if (parse_to_udp(&c, &to))
 		return XDP_PASS;
@@ -182,18 +176,24 @@ int tp_steer(struct xdp_md *ctx)
 	if ((void *)(udp + 1) > c.end)
 		return XDP_PASS;
 
-	addr = find_addr(to.ip, to.is_v6);
+	addr = tp_bpf_find_addr(&conf, to.ip, to.is_v6);
 	if (addr >= TP_BPF_MAX_ADDRS || !is_accepted(addr, to.vlan))
 		return XDP_PASS;
+	/*
+	 * Here and not below: where is_listener() said yes, the verifier knows what addr is, and
+	 * without CAP_PERFMON an index must not be a constant on one path and a variable on
+	 * another.
+	 */
+	relay_index = conf.addr[addr].relay;
 	if (is_listener(addr, udp->dest) && is_client_data(udp, c.end, to.payload_bytes))
 		goto redirect;
 
-	relay = find_ports(addr);
+	relay = find_ports(relay_index);
 	if (!relay || !has_port(relay->fast, bpf_ntohs(udp->dest)))
 		return XDP_PASS;
 
 redirect:
-	return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
+	return redirect_to_worker(ctx->rx_queue_index);
 }
 
 char LICENSE[] SEC("license") = "GPL";

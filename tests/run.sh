@@ -155,7 +155,9 @@ if has lint; then
 fi
 
 if has unit && $have_gcc; then
-	meson_suite unit build-gcc unit fuzz golden
+	meson_suite unit build-gcc unit sim fuzz golden
+	check coverage tests/coverage.sh --floor 97 build-cov || true
+	tail -n 1 "$results/coverage.log"
 fi
 
 if has bpf && $have_gcc; then
@@ -173,13 +175,14 @@ if has san && check build-san build build-san clang \
 	-Db_sanitize=address,undefined -Db_lundef=false; then
 	export ASAN_OPTIONS=detect_stack_use_after_return=1
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-	meson_suite san build-san unit fuzz golden
+	meson_suite san build-san unit sim fuzz golden
 	end_to_end e2e-san build-san tests/e2e/test_{hostile,turn,two_nics}.py
 	unset ASAN_OPTIONS UBSAN_OPTIONS
 fi
 
 if has e2e && $have_gcc; then
 	check coturn app/fetch_coturn.sh build-coturn || true
+	check webrtc tests/e2e/fetch_webrtc.sh build-webrtc || true
 	end_to_end e2e build-gcc tests/e2e
 fi
 

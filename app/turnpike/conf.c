@@ -14,6 +14,10 @@ static int build(struct tp_conf_file *file, const struct tp_conf_raw *raw, struc
 
 	conf->max_allocations = raw->limits.allocations;
 	conf->max_channels = raw->limits.channels;
+	conf->allocation_bps = raw->limits.allocation_bps;
+	conf->allocation_pps = raw->limits.allocation_pps;
+	conf->logs_allocations = raw->log.allocations;
+	conf->limits = raw->limits.turn;
 	conf->legacy_channels = raw->legacy_channels;
 	conf->dscp = (enum tp_dscp)raw->dscp;
 	conf->lowest_ipv6_mtu = raw->lowest_ipv6_mtu;
@@ -26,6 +30,8 @@ static int build(struct tp_conf_file *file, const struct tp_conf_raw *raw, struc
 		err = tp_conf_build_addresses(file, raw, conf);
 	if (err == 0)
 		err = tp_conf_build_layout(file, raw, conf);
+	if (err == 0)
+		err = tp_conf_fixed(raw, &conf->fixed);
 	return err < 0 || file->n_errors == 0 ? err : -EINVAL;
 }
 
@@ -103,5 +109,6 @@ void tp_conf_free(struct tp_conf *conf)
 		free(conf->cores[i].queues);
 	free(conf->cores);
 	free(conf->control_socket);
+	free(conf->fixed);
 	free(conf);
 }

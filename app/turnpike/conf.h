@@ -7,7 +7,10 @@
  * Everything that can be known wrong without touching the machine is refused here; what
  * depends on the machine (interfaces, queues, addresses) is checked at start.
  *
- * Threads: control, at start.
+ * A reload reads the file again: tp_conf_adopt() takes over what can change while the relay runs,
+ * tp_conf_diff() names what can not.
+ *
+ * Threads: control.
  */
 #ifndef TP_APP_CONF_H
 #define TP_APP_CONF_H
@@ -68,12 +71,19 @@ struct tp_conf {
 	uint32_t n_users;
 	struct tp_turn_secret *secrets;
 	uint32_t n_secrets;
+	enum tp_credential_hmac secret_hmac;
+	bool is_expiry_strict;
+	enum tp_password_algorithm algorithms[TP_TURN_ALGORITHMS]; /* the preferred one first */
+	uint8_t n_algorithms;
 	struct tp_prefix *deny; /* `recommended` expanded */
 	uint32_t n_deny;
 	struct tp_prefix *allow;
 	uint32_t n_allow;
 	uint32_t max_allocations;
 	uint32_t max_channels;
+	uint64_t allocation_bps; /* of each direction; 0: no limit */
+	uint32_t allocation_pps;
+	struct tp_turn_limits limits;
 	bool legacy_channels;
 	enum tp_dscp dscp;
 	uint16_t lowest_ipv6_mtu; /* bytes */
@@ -85,8 +95,10 @@ struct tp_conf {
 	uint32_t n_eal;
 	uint32_t control_cpu;
 	char *control_socket;
+	bool logs_allocations;
 	bool has_metrics;
 	struct tp_addr metrics; /* address and port of the HTTP listener */
+	char *fixed;            /* what a reload can not change, as text: for tp_conf_diff() */
 };
 
 /**
@@ -99,6 +111,18 @@ struct tp_conf {
  * @return 0, -ENOENT or another errno of open, or -EINVAL
  */
 int tp_conf_load(const char *path, FILE *err, struct tp_conf **out);
+
+/**
+ * Name every option that is not live (conf_schema.h) and differs; never a secret.
+ *
+ * @param differs  called for each, in the order of the file; an absent one is "(absent)"
+ */
+void tp_conf_diff(const struct tp_conf *running, const struct tp_conf *file,
+		void (*differs)(void *ctx, const char *path, const char *running, const char *file),
+		void *ctx);
+
+/** Exchange the values of all options that are live; the others stay where they are. */
+void tp_conf_adopt(struct tp_conf *running, struct tp_conf *file);
 
 /** Wipes secrets. */
 void tp_conf_free(struct tp_conf *conf);

@@ -8,9 +8,15 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
+/* So no file that is within the limits of its lists has more addresses than the BPF programs. */
+_Static_assert(TP_STEER_MAX_LISTENERS + TP_STEER_MAX_RELAYS <= TP_STEER_MAX_ADDRS, "room for all");
+
 /*
- * The IANA special-purpose registries (RFC 6890 and what came after) and what embeds an IPv4
- * address: no ordinary peer has any of these.
+ * What no ordinary peer has: the special-purpose registries of IANA (RFC 6890; both as updated on
+ * 2025-10-09), multicast, and what is deprecated or embeds an IPv4 address.  Left out are the
+ * entries that are globally reachable and so ordinary: AS112 (192.31.196.0/24, 192.175.48.0/24,
+ * 2620:4f:8000::/48) and AMT (192.52.193.0/24); those inside 192.0.0.0/24 and 2001::/23 are anycast
+ * services and identifiers, none of them anybody's peer, and are in it.
  */
 static const char *const recommended[] = {
 	"0.0.0.0/8",       /* this network */
@@ -32,9 +38,11 @@ static const char *const recommended[] = {
 	"::1/128",         /* loopback */
 	"::ffff:0:0/96",   /* v4-mapped */
 	"::/96",           /* v4-compatible, deprecated */
+	"::ffff:0:0:0/96", /* v4-translated, RFC 2765 */
 	"64:ff9b::/96",    /* NAT64 */
 	"64:ff9b:1::/48",  /* NAT64, local use */
 	"100::/64",        /* discard */
+	"100:0:0:1::/64",  /* dummy prefix, RFC 9780 */
 	"2001::/23",       /* IETF protocol assignments, Teredo */
 	"2001:db8::/32",   /* documentation */
 	"2002::/16",       /* 6to4 */
@@ -149,27 +157,6 @@ static void build_ports(
 				conf->relay_port_min);
 }
 
-/* The BPF programs have room for so many. */
-static void check_total(struct tp_conf_file *file, const struct tp_conf *conf)
-{
-	struct tp_addr seen[TP_STEER_MAX_LISTENERS + TP_STEER_MAX_RELAYS], a;
-	uint32_t i, j, n = 0;
-
-	for (i = 0; i < conf->n_listeners + conf->n_relays; i++) {
-		a = i < conf->n_listeners ? conf->listeners[i]
-					  : conf->relays[i - conf->n_listeners].local;
-		for (j = 0; j < n && !tp_addr_same_ip(&a, &seen[j]); j++)
-			;
-		if (j == n)
-			seen[n++] = a;
-	}
-	if (n > TP_STEER_MAX_ADDRS)
-		tp_conf_error(file, "listen",
-				"%u different addresses here and in relay.addresses: must be at "
-				"most %u",
-				n, TP_STEER_MAX_ADDRS);
-}
-
 static bool is_recommended(const char *text)
 {
 	return strcmp(text, "recommended") == 0;
@@ -230,7 +217,5 @@ int tp_conf_build_addresses(
 	if (err == 0)
 		err = build_prefixes(
 				raw->peers.allow, raw->peers.n_allow, &conf->allow, &conf->n_allow);
-	if (err == 0)
-		check_total(file, conf);
 	return err;
 }

@@ -84,7 +84,7 @@ static void error_unknown(struct tp_conf_file *file, const yaml_node_t *key,
 		const struct tp_conf_option *rows, const char *path)
 {
 	const struct tp_conf_option *meant = guess(rows, text_of(key)), *row;
-	char list[256] = "";
+	char list[512] = "";
 
 	if (meant != NULL) {
 		tp_conf_error_node(file, key, NULL, path, "unknown option (did you mean %s?)",

@@ -28,6 +28,14 @@ int tp_conf_raw_load(struct tp_conf_file *file, struct tp_conf_raw **out);
 /** Wipes secrets; NULL is fine. */
 void tp_conf_raw_free(struct tp_conf_raw *raw);
 
+/**
+ * What a reload can not change, a line for each option: PATH TAB VALUE.
+ *
+ * @param[out] out  the caller's, to free()
+ * @return 0 or -ENOMEM
+ */
+int tp_conf_fixed(const struct tp_conf_raw *raw, char **out);
+
 /* Each returns 0 or -ENOMEM; conf is released by tp_conf_free() as far as it got. */
 
 /** realm, users, secrets */

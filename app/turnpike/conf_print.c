@@ -2,6 +2,7 @@
 #include "conf.h"
 #include "conf_schema.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* One character of valid UTF-8.  @return its length in bytes */
@@ -83,6 +84,15 @@ static void print_auth(FILE *out, const struct tp_conf *conf)
 		fputs("  secrets:\n", out);
 	for (i = 0; i < conf->n_secrets; i++)
 		fputs("    - \"(hidden)\"\n", out);
+	fprintf(out, "  secret_hmac: %s\n",
+			tp_conf_enum_name(tp_conf_hmac_names, (int64_t)conf->secret_hmac));
+	fprintf(out, "  strict_expiry: %s\n", conf->is_expiry_strict ? "true" : "false");
+	fputs("  algorithms: [", out);
+	for (i = 0; i < conf->n_algorithms; i++)
+		fprintf(out, "%s%s", i == 0 ? " " : ", ",
+				tp_conf_enum_name(tp_conf_algorithm_names,
+						(int64_t)conf->algorithms[i]));
+	fputs(" ]\n", out);
 }
 
 static void print_prefixes(
@@ -173,16 +183,39 @@ static void print_listeners(FILE *out, const struct tp_conf *conf)
 	}
 }
 
+static void print_log(FILE *out, const struct tp_conf *conf)
+{
+	fprintf(out, "log: { allocations: %s }\n", conf->logs_allocations ? "true" : "false");
+}
+
 static void print_control(FILE *out, const struct tp_conf *conf)
 {
 	fprintf(out, "control: { cpu: %u, socket: ", conf->control_cpu);
 	put_quoted(out, conf->control_socket);
 	fputs(" }\n", out);
+	print_log(out, conf);
 	if (!conf->has_metrics)
 		return;
 	fputs("metrics: { listen: ", out);
 	put_ip(out, &conf->metrics);
 	fprintf(out, ", port: %u }\n", conf->metrics.port);
+}
+
+static void print_limits(FILE *out, const struct tp_conf *conf)
+{
+	const struct tp_turn_limits *l = &conf->limits;
+
+	fprintf(out, "limits:\n");
+	fprintf(out, "  allocations: %u\n", conf->max_allocations);
+	fprintf(out, "  channels: %u\n", conf->max_channels);
+	fprintf(out, "  allocation_bps: %" PRIu64 "\n", conf->allocation_bps);
+	fprintf(out, "  allocation_pps: %u\n", conf->allocation_pps);
+	fprintf(out, "  allocations_per_user: %u\n", l->allocations_per_user);
+	fprintf(out, "  channels_per_allocation: %u\n", l->channels_per_allocation);
+	fprintf(out, "  permissions_per_allocation: %u\n", l->permissions_per_allocation);
+	fprintf(out, "  new_peers_per_sec: %u\n", l->new_peers_per_sec);
+	fprintf(out, "  unauthenticated_per_source: %u\n", l->unauthenticated_per_source);
+	fprintf(out, "  unauthenticated_total: %u\n", l->unauthenticated_total);
 }
 
 void tp_conf_print(const struct tp_conf *conf, FILE *out)
@@ -196,8 +229,7 @@ void tp_conf_print(const struct tp_conf *conf, FILE *out)
 	fputs("peers:\n", out);
 	print_prefixes(out, "deny", conf->deny, conf->n_deny);
 	print_prefixes(out, "allow", conf->allow, conf->n_allow);
-	fprintf(out, "limits: { allocations: %u, channels: %u }\n", conf->max_allocations,
-			conf->max_channels);
+	print_limits(out, conf);
 	fprintf(out, "legacy_channels: %s\n", conf->legacy_channels ? "true" : "false");
 	fprintf(out, "dscp: %s\n", tp_conf_enum_name(tp_conf_dscp_names, conf->dscp));
 	fprintf(out, "lowest_ipv6_mtu: %u\n", conf->lowest_ipv6_mtu);

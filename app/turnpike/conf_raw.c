@@ -8,7 +8,7 @@
 
 #include "wire/integrity.h"
 
-#define MAX_FIELDS 64 /* options, and one end for each mapping */
+#define MAX_FIELDS 128 /* options, and one end for each mapping */
 #define MAX_ITEMS 16  /* lists */
 
 /*
@@ -138,8 +138,10 @@ static void set_uint(char *field, uint32_t size, uint64_t value)
 {
 	if (size == sizeof(uint16_t))
 		*(uint16_t *)(void *)field = (uint16_t)value;
-	else
+	else if (size == sizeof(uint32_t))
 		*(uint32_t *)(void *)field = (uint32_t)value;
+	else
+		*(uint64_t *)(void *)field = value;
 }
 
 static void set_enum(char *field, const struct tp_conf_option *row)
@@ -161,7 +163,8 @@ static int set_default(char *base, const struct tp_conf_option *row)
 	case TP_CONF_TEXT:
 		return set_text((char **)(void *)field, row->def);
 	case TP_CONF_UINT:
-		assert(row->size == sizeof(uint16_t) || row->size == sizeof(uint32_t));
+		assert(row->size == sizeof(uint16_t) || row->size == sizeof(uint32_t) ||
+				row->size == sizeof(uint64_t));
 		set_uint(field, row->size, strtoull(row->def, NULL, 10));
 		break;
 	case TP_CONF_BOOL:
@@ -261,6 +264,7 @@ void tp_conf_raw_free(struct tp_conf_raw *raw)
 	for (i = 0; i < raw->auth.n_users; i++) {
 		wipe(raw->auth.users[i].password);
 		wipe(raw->auth.users[i].key);
+		wipe(raw->auth.users[i].key_sha256);
 	}
 	for (i = 0; i < raw->auth.n_secrets; i++)
 		wipe(raw->auth.secrets[i]);

@@ -13,9 +13,11 @@ static const char preamble[] =
 		"this file from the table that also checks it.";
 
 static const char preamble_use[] =
-		"The file is read once, at start.  `turnpike -t -c FILE` checks it and prints what it comes "
-		"to; a restart applies it.  A name that is not an option is an error.  Parts that are "
-		"commented out are examples.  The file holds secrets: let only root and turnpike read it.";
+		"The file is read at start, and again by `turnpikectl reload` or SIGHUP, which apply what is "
+		"marked `live` and name what else changed: that takes a restart.  `turnpike -t -c FILE` "
+		"checks it and prints what it comes to.  A name that is not an option is an error.  Parts "
+		"that are commented out are examples.  The file holds secrets: let only root and turnpike "
+		"read it.";
 
 /*
  * Words of a text, wrapped, as comment lines.  `lead` stands before the first word, and blanks
@@ -110,13 +112,14 @@ static void add_facts(struct line *line, const struct tp_conf_option *row)
 	add(line, "[");
 	add_kind(line, row);
 	if (row->is_required)
-		add(line, "; required]");
+		add(line, "; required");
 	else if (row->def != NULL && row->type == TP_CONF_LIST)
-		add(line, "; default [ %s ]]", row->def);
+		add(line, "; default [ %s ]", row->def);
 	else if (row->def != NULL)
-		add(line, "; default %s]", row->def);
+		add(line, "; default %s", row->def);
 	else
-		add(line, "; optional]");
+		add(line, "; optional");
+	add(line, row->is_live ? "; live]" : "]");
 }
 
 /* The options of what the sample shows by an example. */

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "flow/meter.h"
 #include "wire/stun.h"
 
 #define MEMBER(type, member) (((type *)NULL)->member)
@@ -37,6 +38,18 @@ const cyaml_strval_t tp_conf_idle_names[] = {
 const cyaml_strval_t tp_conf_dscp_names[] = {
 	{ "copy", TP_DSCP_COPY },
 	{ "clear", TP_DSCP_CLEAR },
+	{ NULL, 0 },
+};
+
+const cyaml_strval_t tp_conf_hmac_names[] = {
+	{ "sha1", TP_CREDENTIAL_SHA1 },
+	{ "sha256", TP_CREDENTIAL_SHA256 },
+	{ NULL, 0 },
+};
+
+const cyaml_strval_t tp_conf_algorithm_names[] = {
+	{ "sha256", TP_ALGORITHM_SHA256 },
+	{ "md5", TP_ALGORITHM_MD5 },
 	{ NULL, 0 },
 };
 
@@ -117,8 +130,8 @@ static const struct tp_conf_option relay_rows[] = {
 		.min = 1, .max = TP_STEER_MAX_RELAYS, .rows = &address_item,
 		.unit = "entries",
 		.help = "Addresses from which peers are reached.  An allocation gets a port on one of them; clients "
-			"can ask for IPv6 when there is an IPv6 address here.  At most 32 different addresses in "
-			"listen and relay.addresses together.",
+			"can ask for IPv6 when there is an IPv6 address here.  Which one is "
+			"left to chance, so that all are used alike.",
 		.example =
 			"- address: 192.0.2.10\n"
 			"- address: \"2001:db8::10\"\n"
@@ -139,14 +152,14 @@ static const struct tp_conf_option user_rows[] = {
 	{
 		.key = "name", .type = TP_CONF_TEXT, .is_required = true,
 		AT(struct tp_conf_raw_user, name),
-		.min = 1, .max = 508, .check = tp_conf_text_plain,
+		.min = 1, .max = 508, .check = tp_conf_text_opaque,
 		.help = "Unique.  No control characters.",
 	},
 	{
 		.key = "password", .type = TP_CONF_TEXT, .is_secret = true,
 		AT(struct tp_conf_raw_user, password),
-		.min = 1, .max = 1024,
-		.help = "Turned into the key when read, then forgotten.",
+		.min = 1, .max = 1024, .check = tp_conf_text_opaque,
+		.help = "Turned into both keys when read, then forgotten.",
 	},
 	{
 		.key = "key", .type = TP_CONF_TEXT, .is_secret = true,
@@ -154,7 +167,16 @@ static const struct tp_conf_option user_rows[] = {
 		.min = 32, .max = 32, .check = tp_conf_text_key,
 		.unit = "32 hexadecimal digits",
 		.help = "Instead of the password: MD5 of name:realm:password, so that the password need not stand "
-			"in this file.  It opens this realm as well as the password does: guard it alike.",
+			"in this file.  `turnpikectl user-key` computes it.  It opens this realm as well as the "
+			"password does: guard it alike.",
+	},
+	{
+		.key = "key_sha256", .type = TP_CONF_TEXT, .is_secret = true,
+		AT(struct tp_conf_raw_user, key_sha256),
+		.min = 64, .max = 64, .check = tp_conf_text_key_sha256,
+		.unit = "64 hexadecimal digits",
+		.help = "The same by SHA-256, beside or instead of key.  A user without one of the two can not "
+			"use clients that need it: those of RFC 5389 (all browsers) need key.",
 	},
 	{ .key = NULL },
 };
@@ -168,31 +190,66 @@ static const struct tp_conf_option secret_item = {
 	.min = 1, .max = 1024,
 };
 
+static const struct tp_conf_option algorithm_item = {
+	.key = "", .type = TP_CONF_TEXT, .size = sizeof(char *),
+	.min = 1, .max = 16, .check = tp_conf_text_algorithm,
+};
+
 static const struct tp_conf_option auth_rows[] = {
 	{
-		.key = "users", .type = TP_CONF_LIST, .is_secret = true,
+		.key = "users", .type = TP_CONF_LIST, .is_secret = true, .is_live = true,
 		AT_LIST(struct tp_conf_raw_auth, users),
 		.min = 0, .max = 65536, .rows = &user_item,
 		.unit = "entries",
-		.help = "Fixed users.  Each has a password or a key, not both.",
+		.help = "Fixed users.  Each has a password, or one or both keys.  Names and passwords are taken as "
+			"clients do (RFC 8265, OpaqueString): other spaces count as spaces, and accents are the "
+			"same however they were typed.",
 		.example =
 			"- name: alice\n"
 			"  password: change-me\n"
 			"#- name: bob\n"
-			"#  key: 0123456789abcdef0123456789abcdef\n",
+			"#  key: 0123456789abcdef0123456789abcdef\n"
+			"#  key_sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n",
 	},
 	{
-		.key = "secrets", .type = TP_CONF_LIST, .is_secret = true, .is_off = true,
+		.key = "secrets", .type = TP_CONF_LIST, .is_secret = true, .is_off = true, .is_live = true,
 		AT_LIST(struct tp_conf_raw_auth, secrets),
 		.min = 0, .max = 16, .rows = &secret_item,
 		.unit = "texts of 1-1024 bytes",
 		.help = "Secrets shared with the service that hands out time-limited credentials: the user name "
 			"is EXPIRY or EXPIRY:ID (EXPIRY in Unix seconds), the password is the base64 text of "
-			"HMAC-SHA1(secret, user name).  Newest first: to change a secret, put the new one before the "
-			"old one, and drop the old one when its credentials have expired.",
+			"HMAC(secret, user name).  `turnpikectl credentials` makes some.  Newest first: to change a "
+			"secret, put the new one before the old one, and drop the old one when its credentials have "
+			"expired.",
 		.example =
 			"- change-me-newest\n"
 			"- change-me-previous\n",
+	},
+	{
+		.key = "secret_hmac", .type = TP_CONF_ENUM, .is_live = true,
+		AT(struct tp_conf_raw_auth, secret_hmac),
+		.names = tp_conf_hmac_names, .def = "sha1",
+		.help = "Hash of that HMAC.  sha1 is what services know; sha256 only if yours does.",
+	},
+	{
+		.key = "strict_expiry", .type = TP_CONF_BOOL, .is_live = true,
+		AT(struct tp_conf_raw_auth, strict_expiry), .def = "false",
+		.help = "false: an expired user name gets no new allocation, and keeps the one that it has.  true: "
+			"every request of it is refused, so its allocation ends with the lifetime it was last "
+			"granted (an hour at most).",
+	},
+	{
+		.key = "algorithms", .type = TP_CONF_LIST, .is_off = true, .is_live = true,
+		AT_LIST(struct tp_conf_raw_auth, algorithms),
+		.min = 1, .max = TP_TURN_ALGORITHMS, .rows = &algorithm_item,
+		.unit = "of sha256 and md5",
+		.help = "Password algorithms offered, the preferred one first (RFC 8489).  Without md5 clients of "
+			"RFC 5389, all browsers among them, are refused, and so is HMAC-SHA1.  Absent: sha256, then "
+			"md5; the other way around if a user has no key_sha256, because clients choose before they "
+			"say who they are.",
+		.example =
+			"- sha256\n"
+			"- md5\n",
 	},
 	{ .key = NULL },
 };
@@ -209,9 +266,9 @@ static const struct tp_conf_option allow_item = {
 
 static const struct tp_conf_option peers_rows[] = {
 	{
-		.key = "deny", .type = TP_CONF_LIST,
+		.key = "deny", .type = TP_CONF_LIST, .is_live = true,
 		AT_LIST(struct tp_conf_raw_peers, deny),
-		.min = 0, .max = 4096, .def = "recommended", .rows = &deny_item,
+		.min = 0, .max = 65536, .def = "recommended", .rows = &deny_item,
 		.unit = "prefixes",
 		.help = "Where clients may not send.  The word `recommended` stands for all special-purpose "
 			"addresses of IANA's registries: loopback, link-local, private, multicast, tunnels and so "
@@ -221,11 +278,13 @@ static const struct tp_conf_option peers_rows[] = {
 			"#- 203.0.114.0/24\n",
 	},
 	{
-		.key = "allow", .type = TP_CONF_LIST, .is_off = true,
+		.key = "allow", .type = TP_CONF_LIST, .is_off = true, .is_live = true,
 		AT_LIST(struct tp_conf_raw_peers, allow),
-		.min = 0, .max = 4096, .rows = &allow_item,
+		.min = 0, .max = 65536, .rows = &allow_item,
 		.unit = "prefixes",
-		.help = "Exceptions: what stands here is allowed whatever deny says.",
+		.help = "Exceptions.  Of all prefixes here and in deny that hold an address, the longest decides, "
+			"so that an exception can have exceptions; the same prefix in both is allowed, and so is "
+			"what stands in neither.",
 		.example =
 			"- 10.1.0.0/16\n"
 			"- \"2001:db8:1::/48\"\n",
@@ -235,7 +294,7 @@ static const struct tp_conf_option peers_rows[] = {
 
 static const struct tp_conf_option limits_rows[] = {
 	{
-		.key = "allocations", .type = TP_CONF_UINT,
+		.key = "allocations", .type = TP_CONF_UINT, .is_live = true,
 		AT(struct tp_conf_raw_limits, allocations),
 		.min = 1, .max = 4000000, .def = "65536",
 		.unit = "allocations",
@@ -248,6 +307,73 @@ static const struct tp_conf_option limits_rows[] = {
 		.unit = "channels",
 		.help = "Of all allocations together.  One more is answered 508.  A call needs one or two.  "
 			"As many permissions may be used by workers, for data without a channel.",
+	},
+	{
+		.key = "allocation_bps", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_limits, allocation_bps),
+		.min = 0, .max = TP_METER_BPS_MAX, .def = "0",
+		.unit = "bits a second",
+		.help = "What an allocation may relay, each direction for itself; 0: no limit.  Bits of the IP packets "
+			"between relay and peer: data, UDP header and 20 or 40 bytes.  A quarter of a second's "
+			"worth, at least 128 KiB, passes at once.  What is beyond is dropped and counted (drop_rate).",
+	},
+	{
+		.key = "allocation_pps", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_limits, allocation_pps),
+		.min = 0, .max = 1000000000, .def = "0",
+		.unit = "packets a second",
+		.help = "The same in packets.  A quarter of a second's worth, at least 16, passes at once.",
+	},
+	{
+		.key = "allocations_per_user", .type = TP_CONF_UINT, .is_live = true,
+		AT(struct tp_conf_raw_limits, turn.allocations_per_user),
+		.min = 0, .max = 4000000, .def = "0",
+		.unit = "allocations",
+		.help = "One more is answered 486 (Allocation Quota Reached).  0: no limit.  Of time-limited user names "
+			"EXPIRY:ID each ID is one user.  A client behind a NAT that changes its port leaves an "
+			"allocation behind for up to ten minutes: allow for some.",
+	},
+	{
+		.key = "channels_per_allocation", .type = TP_CONF_UINT, .is_live = true,
+		AT(struct tp_conf_raw_limits, turn.channels_per_allocation),
+		.min = 0, .max = 16384, .def = "0",
+		.unit = "channels",
+		.help = "One more is answered 508.  0: no limit but that of the channel numbers.",
+	},
+	{
+		.key = "permissions_per_allocation", .type = TP_CONF_UINT, .is_live = true,
+		AT(struct tp_conf_raw_limits, turn.permissions_per_allocation),
+		.min = 0, .max = 1000000, .def = "1000",
+		.unit = "permissions",
+		.help = "One more is answered 508.  0: no limit.",
+	},
+	{
+		.key = "new_peers_per_sec", .type = TP_CONF_UINT, .is_live = true,
+		AT(struct tp_conf_raw_limits, turn.new_peers_per_sec),
+		.min = 0, .max = TP_TURN_RATE_MAX, .def = "0",
+		.unit = "peers a second",
+		.help = "Of each allocation: permissions and channels to peers that had none.  Ten times as many may come "
+			"at once; more are answered 508.  0: no limit.  It slows who would search networks through "
+			"this relay.",
+	},
+	{
+		.key = "unauthenticated_per_source", .type = TP_CONF_UINT, .is_live = true,
+		AT(struct tp_conf_raw_limits, turn.unauthenticated_per_source),
+		.min = 0, .max = TP_TURN_RATE_MAX, .def = "200",
+		.unit = "answers a second",
+		.help = "To one IPv4 address or one IPv6 /64, of requests without or with wrong credentials: Binding, the "
+			"401 that every client gets first, and so on.  Ten times as many may go out at once, so that "
+			"an office behind one NAT can log in; more are dropped.  It bounds what somebody at whom forged "
+			"requests are aimed gets from here, and how fast passwords can be guessed.  0: no limit.  "
+			"Authenticated requests do not count.",
+	},
+	{
+		.key = "unauthenticated_total", .type = TP_CONF_UINT, .is_live = true,
+		AT(struct tp_conf_raw_limits, turn.unauthenticated_total),
+		.min = 0, .max = TP_TURN_RATE_MAX, .def = "50000",
+		.unit = "answers a second",
+		.help = "The same, to all sources together that have not returned one of our nonces and so may be "
+			"forged; a tenth of it may go out at once.  0: no limit.",
 	},
 	{ .key = NULL },
 };
@@ -356,6 +482,17 @@ static const struct tp_conf_option control_rows[] = {
 	{ .key = NULL },
 };
 
+static const struct tp_conf_option log_rows[] = {
+	{
+		.key = "allocations", .type = TP_CONF_BOOL,
+		AT(struct tp_conf_raw_log, allocations), .def = "true",
+		.help = "A record at the start and one at the end of each allocation, so that it can be said later who "
+			"used a relayed address and whom it reached: client, user, relayed addresses, peers permitted, "
+			"reason of the end, duration, packets and bytes of data each way.",
+	},
+	{ .key = NULL },
+};
+
 static const struct tp_conf_option metrics_rows[] = {
 	{
 		.key = "listen", .type = TP_CONF_TEXT, .is_required = true,
@@ -376,11 +513,12 @@ static const struct tp_conf_option metrics_rows[] = {
 
 static const struct tp_conf_option root_rows[] = {
 	{
-		.key = "realm", .type = TP_CONF_TEXT, .is_required = true,
+		.key = "realm", .type = TP_CONF_TEXT, .is_required = true, .is_live = true,
 		AT(struct tp_conf_raw, realm),
-		.min = 1, .max = TP_STUN_REALM_MAX, .check = tp_conf_text_plain,
+		.min = 1, .max = 127, .check = tp_conf_text_opaque,
 		.help = "The realm of all users, usually the domain of the service.  It is a part of every key: "
-			"when it changes, keys must be made anew.",
+			"when it changes, keys must be made anew.  Every client is told it before it is known, so "
+			"keep it short: up to 84 bytes, that answer has no more than 200.",
 		.example = "example.org",
 	},
 	{
@@ -413,7 +551,8 @@ static const struct tp_conf_option root_rows[] = {
 	{
 		.key = "limits", .type = TP_CONF_MAPPING,
 		AT(struct tp_conf_raw, limits), .rows = limits_rows,
-		.help = "Totals, which bound the memory that clients can take.",
+		.help = "Totals, which bound the memory that clients can take; what one user, one allocation and one "
+			"source may have; and how fast.",
 	},
 	{
 		.key = "legacy_channels", .type = TP_CONF_BOOL,
@@ -487,6 +626,11 @@ static const struct tp_conf_option root_rows[] = {
 		.key = "control", .type = TP_CONF_MAPPING,
 		AT(struct tp_conf_raw, control), .rows = control_rows,
 		.help = "The control thread: allocations, timers, and all that the workers can not carry.",
+	},
+	{
+		.key = "log", .type = TP_CONF_MAPPING,
+		AT(struct tp_conf_raw, log), .rows = log_rows,
+		.help = "What is logged besides messages; --log-format=json makes all of it lines of JSON.",
 	},
 	{
 		.key = "metrics", .type = TP_CONF_MAPPING, .is_off = true,

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "turn/turn.h"
+
 enum tp_conf_type {
 	TP_CONF_MAPPING,
 	TP_CONF_LIST, /* of texts or of mappings */
@@ -33,6 +35,7 @@ struct tp_conf_option {
 	bool is_secret;        /* the value is never shown */
 	bool is_pointer;       /* MAPPING: by pointer, NULL when absent */
 	bool is_off;           /* the sample shows it commented out */
+	bool is_live;          /* a reload applies it: see tp_conf_adopt(); of a LIST, all of it */
 	uint32_t offset;       /* in the struct of the mapping it stands in */
 	uint32_t size;         /* bytes: of the value; LIST and pointers: of what is pointed to */
 	uint32_t count_offset; /* LIST: of the uint32_t beside it */
@@ -50,7 +53,7 @@ struct tp_conf_option {
 extern const struct tp_conf_option tp_conf_root;
 
 extern const cyaml_strval_t tp_conf_mode_names[], tp_conf_idle_names[], tp_conf_dscp_names[],
-		tp_conf_driver_names[];
+		tp_conf_hmac_names[], tp_conf_algorithm_names[], tp_conf_driver_names[];
 
 /** @return the name of a value that is in the table */
 const char *tp_conf_enum_name(const cyaml_strval_t *names, int64_t value);
@@ -79,7 +82,7 @@ struct tp_conf_raw_relay {
 
 struct tp_conf_raw_user {
 	char *name;
-	char *password, *key; /* either may be NULL */
+	char *password, *key, *key_sha256; /* any may be NULL */
 };
 
 struct tp_conf_raw_auth {
@@ -87,6 +90,10 @@ struct tp_conf_raw_auth {
 	uint32_t n_users;
 	char **secrets;
 	uint32_t n_secrets;
+	int secret_hmac; /* enum tp_credential_hmac */
+	bool strict_expiry;
+	char **algorithms;
+	uint32_t n_algorithms; /* 0: absent */
 };
 
 struct tp_conf_raw_peers {
@@ -98,6 +105,13 @@ struct tp_conf_raw_peers {
 
 struct tp_conf_raw_limits {
 	uint32_t allocations, channels;
+	uint64_t allocation_bps;
+	uint32_t allocation_pps;
+	struct tp_turn_limits turn;
+};
+
+struct tp_conf_raw_log {
+	bool allocations;
 };
 
 struct tp_conf_raw_interface {
@@ -143,6 +157,7 @@ struct tp_conf_raw {
 	uint32_t n_eal;
 	struct tp_conf_raw_control control;
 	struct tp_conf_raw_metrics *metrics; /* NULL: absent */
+	struct tp_conf_raw_log log;
 };
 
 /* Forms of text; each returns NULL, or what is wrong with it. */
@@ -152,8 +167,11 @@ const char *tp_conf_text_listener(const char *text); /* an address clients can b
 const char *tp_conf_text_concrete(const char *text); /* one unicast address */
 const char *tp_conf_text_address(const char *text);  /* any address that can be bound */
 const char *tp_conf_text_prefix(const char *text);
-const char *tp_conf_text_deny(const char *text); /* a prefix, or "recommended" */
-const char *tp_conf_text_key(const char *text);  /* 32 hexadecimal digits */
+const char *tp_conf_text_deny(const char *text);       /* a prefix, or "recommended" */
+const char *tp_conf_text_opaque(const char *text);     /* RFC 8265, OpaqueString */
+const char *tp_conf_text_key(const char *text);        /* 32 hexadecimal digits */
+const char *tp_conf_text_key_sha256(const char *text); /* 64 */
+const char *tp_conf_text_algorithm(const char *text);
 const char *tp_conf_text_interface(const char *text);
 const char *tp_conf_text_queue(const char *text);    /* INTERFACE:QUEUE */
 const char *tp_conf_text_argument(const char *text); /* one word of a command line */

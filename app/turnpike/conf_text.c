@@ -2,8 +2,12 @@
 #include "conf.h"
 #include "conf_schema.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "opaque.h"
+#include "wire/integrity.h"
 
 #define QUEUE_MAX 255 /* entries of the XSKMAP, less one */
 
@@ -111,11 +115,47 @@ const char *tp_conf_text_plain(const char *text)
 	return NULL;
 }
 
+const char *tp_conf_text_opaque(const char *text)
+{
+	const char *wrong = tp_conf_text_plain(text);
+	char *processed;
+	int rc;
+
+	/* What is empty is too short as well, and that says more. */
+	if (wrong != NULL || text[0] == '\0')
+		return wrong;
+	rc = tp_opaque_string(text, &processed);
+	if (rc == -EINVAL)
+		return "must be text without invisible or private characters (RFC 8265, OpaqueString)";
+	if (rc == 0) {
+		tp_secret_wipe(processed, strlen(processed));
+		free(processed);
+	}
+	return NULL;
+}
+
+static bool is_hex(const char *text, size_t n_digits)
+{
+	return strlen(text) == n_digits && strspn(text, "0123456789abcdefABCDEF") == n_digits;
+}
+
 const char *tp_conf_text_key(const char *text)
 {
-	if (strlen(text) != 32 || strspn(text, "0123456789abcdefABCDEF") != 32)
-		return "must be 32 hexadecimal digits";
-	return NULL;
+	return is_hex(text, 32) ? NULL : "must be 32 hexadecimal digits";
+}
+
+const char *tp_conf_text_key_sha256(const char *text)
+{
+	return is_hex(text, 64) ? NULL : "must be 64 hexadecimal digits";
+}
+
+const char *tp_conf_text_algorithm(const char *text)
+{
+	const cyaml_strval_t *name = tp_conf_algorithm_names;
+
+	while (name->str != NULL && strcmp(name->str, text) != 0)
+		name++;
+	return name->str != NULL ? NULL : "must be sha256 or md5";
 }
 
 /* What the kernel accepts (dev_valid_name()), and what can be told from a queue's ":0". */

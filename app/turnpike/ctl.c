@@ -46,16 +46,18 @@ static void connection_close(struct connection *c)
 	free(c);
 }
 
-static json_t *answer_request(const struct tp_daemon *d, const char *line)
+static json_t *answer_request(struct tp_daemon *d, const char *line)
 {
 	uint64_t cursor;
 	char end;
 
 	if (strcmp(line, "stats") == 0)
 		return tp_report_stats(d);
+	if (strcmp(line, "reload") == 0)
+		return tp_reload(d);
 	if (sscanf(line, "allocations %" SCNu64 "%c", &cursor, &end) == 1)
 		return tp_report_allocations(d, cursor);
-	return json_pack("{s:s}", "error", "unknown request; try: stats, allocations 0");
+	return json_pack("{s:s}", "error", "unknown request; try: stats, allocations 0, reload");
 }
 
 /* Send what is left of the answer.  @return false when the connection is gone */

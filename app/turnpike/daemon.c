@@ -115,37 +115,56 @@ static void on_permission_cleared(void *ctx, struct tp_turn_permission *permissi
 	tp_fast_permission_cleared(d->fast, permission);
 }
 
-static void log_allocation(
-		const struct tp_daemon *d, const struct tp_allocation *alloc, const char *what)
+static int on_account_opened(void *ctx, uint32_t *account)
 {
-	char client[TP_ADDR_STRLEN], relayed[2][TP_ADDR_STRLEN] = { "", "" };
-	struct tp_allocation_info info;
+	struct tp_daemon *d = ctx;
 
-	if (!tp_log_writes(TP_LOG_DEBUG))
-		return;
-	tp_allocation_info(d->turn, alloc, &info);
-	for (int i = 0; i < 2; i++)
-		if (info.leg[i].is_present)
-			tp_addr_format(&info.leg[i].external, relayed[i]);
-	tp_debug("allocation %llu %s: client %s user %s relayed %s %s", (unsigned long long)info.id,
-			what, tp_addr_format(&info.tuple->client, client), info.username,
-			relayed[0], relayed[1]);
+	return tp_accounting_opened(d->accounting, account);
+}
+
+static void on_account_closed(void *ctx, uint32_t account)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_accounting_closed(d->accounting, account);
+}
+
+static bool admits(void *ctx, uint32_t account, bool is_up, size_t data_len,
+		enum tp_family peer_family)
+{
+	struct tp_daemon *d = ctx;
+
+	return tp_accounting_admits(
+			d->accounting, account, is_up, data_len, peer_family, d->now.mono_ns);
+}
+
+static void on_relayed(void *ctx, uint32_t account, bool is_up, size_t data_len)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_accounting_relayed(d->accounting, account, is_up, data_len);
+}
+
+static void on_peers_past(void *ctx, const struct tp_allocation *alloc,
+		const struct tp_addr peers[], uint32_t n)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_accounting_peers_past(d->accounting, d->turn, alloc, peers, n);
 }
 
 static void on_allocated(void *ctx, const struct tp_allocation *alloc)
 {
-	log_allocation(ctx, alloc, "created");
+	struct tp_daemon *d = ctx;
+
+	tp_accounting_allocated(d->accounting, d->turn, alloc);
 }
 
 static void on_ended(void *ctx, const struct tp_allocation *alloc, enum tp_turn_end why)
 {
-	static const char *const text[] = {
-		[TP_TURN_END_EXPIRED] = "expired",
-		[TP_TURN_END_DELETED] = "deleted",
-		[TP_TURN_END_SHUTDOWN] = "ended by shutdown",
-	};
+	struct tp_daemon *d = ctx;
 
-	log_allocation(ctx, alloc, text[why]);
+	tp_accounting_ended(d->accounting, d->turn, alloc, why, d->now.mono_ns);
 }
 
 static const struct tp_turn_ops turn_ops = {
@@ -159,6 +178,11 @@ static const struct tp_turn_ops turn_ops = {
 	.channel_cleared = on_channel_cleared,
 	.permission_used = on_permission_used,
 	.permission_cleared = on_permission_cleared,
+	.account_opened = on_account_opened,
+	.account_closed = on_account_closed,
+	.admits = admits,
+	.relayed = on_relayed,
+	.peers_past = on_peers_past,
 	.allocated = on_allocated,
 	.ended = on_ended,
 };
@@ -226,11 +250,6 @@ static void punt_ready(struct tp_source *source, uint32_t events)
 		tp_debug("punt wake-up: %s", strerror(errno));
 }
 
-static bool is_local(void *ctx, const struct tp_addr *ip)
-{
-	return tp_nl_is_local(ctx, ip);
-}
-
 /* XDP must not take what the kernel would not. */
 static void on_vlan(void *ctx, uint16_t port, uint16_t vlan, bool is_up)
 {
@@ -247,7 +266,7 @@ static void netlink_ready(struct tp_source *source, uint32_t events)
 	(void)events;
 	tp_nl_read(d->nl, &tp_resolver_events, d->resolver);
 	tp_path_mtu_forget(&d->path_mtu);
-	tp_steer_check_addrs(d->steer, is_local, d->nl);
+	tp_host_check(d);
 	resolve(d);
 }
 
@@ -258,7 +277,11 @@ static void signal_ready(struct tp_source *source, uint32_t events)
 	struct signalfd_siginfo si;
 
 	(void)events;
-	if (read(source->fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+	if (read(source->fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return;
+	if (si.ssi_signo == SIGHUP) {
+		json_decref(tp_reload(d));
+	} else {
 		tp_info("stopping: %s", strsignal((int)si.ssi_signo));
 		d->is_stopping = true;
 	}
@@ -274,6 +297,7 @@ static int open_loop(struct tp_daemon *d, struct tp_why *why)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
 	d->signals = (struct tp_source){ signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
 		signal_ready };
 	rc = d->signals.fd < 0 ? -errno : tp_loop_add(&d->loop, &d->signals, EPOLLIN);
@@ -302,21 +326,10 @@ static int open_steer(struct tp_daemon *d, struct tp_why *why)
 		.n_relays = conf->n_relays,
 		.legacy_channels = conf->legacy_channels,
 	};
-	int rc;
 
-	for (uint32_t i = 0; i < conf->n_relays; i++) {
-		char text[TP_ADDR_STRLEN];
-
+	for (uint32_t i = 0; i < conf->n_relays; i++)
 		relays[i] = conf->relays[i].local;
-		/* It may come, and the others serve meanwhile. */
-		if (!tp_nl_is_local(d->nl, &relays[i]))
-			tp_warn("relay address %s is not on this host: nothing will arrive there",
-					tp_addr_format_ip(&relays[i], text));
-	}
-	rc = tp_steer_new(&sc, &d->steer, why);
-	if (rc == 0)
-		tp_steer_check_addrs(d->steer, is_local, d->nl);
-	return rc;
+	return tp_steer_new(&sc, &d->steer, why);
 }
 
 static int open_kernel_path(struct tp_daemon *d, struct tp_why *why)
@@ -435,6 +448,24 @@ static int drop_privileges(struct tp_daemon *d, struct tp_why *why)
 	return rc;
 }
 
+static int open_accounting(struct tp_daemon *d, struct tp_why *why)
+{
+	const struct tp_accounting_conf ac = {
+		.max_allocations = d->conf->max_allocations,
+		.n_workers = d->conf->n_cores,
+		.grace = d->grace,
+		.limits = { .bps = d->conf->allocation_bps, .pps = d->conf->allocation_pps },
+		.has_records = d->conf->logs_allocations,
+	};
+	int rc = tp_accounting_new(&ac, &d->accounting);
+
+	if (rc < 0)
+		return tp_why_set(why, rc,
+				"no memory for accounts of %u allocations: lower limits.allocations",
+				d->conf->max_allocations);
+	return 0;
+}
+
 /* EAL, flow table and workers: only where there are cores for them. */
 static int open_workers(struct tp_daemon *d, struct tp_why *why)
 {
@@ -450,30 +481,16 @@ static int open_workers(struct tp_daemon *d, struct tp_why *why)
 	if (rc == 0)
 		rc = open_resolver(d, why);
 	if (rc == 0)
-		rc = tp_layout_make_workers(&d->layout, d->grace, d->flows, why);
+		rc = open_accounting(d, why);
+	if (rc == 0)
+		rc = tp_layout_make_workers(&d->layout, d->grace, d->flows,
+				tp_accounting_accounts(d->accounting), why);
 	return rc;
 }
 
-/* Everybody's addresses are ours: denied as peers. */
-static struct tp_addr *own_addresses(const struct tp_conf *conf, uint32_t *n)
+/* All but the addresses of this host and the key of nonces. */
+static struct tp_turn_conf turn_conf(const struct tp_conf *conf)
 {
-	struct tp_addr *own = calloc(conf->n_listeners + conf->n_relays, sizeof(*own));
-
-	*n = 0;
-	if (own == NULL)
-		return NULL;
-	for (uint32_t i = 0; i < conf->n_listeners; i++)
-		own[(*n)++] = conf->listeners[i];
-	for (uint32_t i = 0; i < conf->n_relays; i++)
-		own[(*n)++] = conf->relays[i].local;
-	return own;
-}
-
-static int open_turn(struct tp_daemon *d, struct tp_why *why)
-{
-	const struct tp_conf *conf = d->conf;
-	uint32_t n_own;
-	struct tp_addr *own = own_addresses(conf, &n_own);
 	struct tp_turn_conf tc = {
 		.realm = conf->realm,
 		.relays = conf->relays,
@@ -484,23 +501,40 @@ static int open_turn(struct tp_daemon *d, struct tp_why *why)
 		.n_users = conf->n_users,
 		.secrets = conf->secrets,
 		.n_secrets = conf->n_secrets,
+		.secret_hmac = conf->secret_hmac,
+		.is_expiry_strict = conf->is_expiry_strict,
+		.n_algorithms = conf->n_algorithms,
 		.deny = conf->deny,
 		.n_deny = conf->n_deny,
 		.allow = conf->allow,
 		.n_allow = conf->n_allow,
-		.own = own,
-		.n_own = n_own,
 		.max_allocations = conf->max_allocations,
 		.max_channels = conf->max_channels,
+		.limits = conf->limits,
 		.legacy_channels = conf->legacy_channels,
 	};
-	int rc = -ENOMEM;
+
+	memcpy(tc.algorithms, conf->algorithms, sizeof(tc.algorithms));
+	return tc;
+}
+
+int tp_daemon_reload_turn(struct tp_daemon *d)
+{
+	const struct tp_turn_conf tc = turn_conf(d->conf);
+
+	return tp_turn_reload(d->turn, &tc);
+}
+
+static int open_turn(struct tp_daemon *d, struct tp_why *why)
+{
+	struct tp_turn_conf tc = turn_conf(d->conf);
+	int rc;
 
 	on_random(NULL, tc.nonce_key, sizeof(tc.nonce_key));
-	if (own != NULL)
-		rc = tp_turn_new(&tc, &turn_ops, d, &d->turn);
+	rc = tp_turn_new(&tc, &turn_ops, d, &d->turn);
 	tp_secret_wipe(tc.nonce_key, sizeof(tc.nonce_key));
-	free(own);
+	if (rc == 0)
+		tp_host_check(d);
 	return rc < 0 ? tp_why_set(why, rc, "can not start the TURN server: %s", strerror(-rc)) : 0;
 }
 
@@ -558,8 +592,8 @@ static int start(struct tp_daemon *d, struct tp_why *why)
 		rc = tp_metrics_open(d, &d->conf->metrics, &d->metrics, why);
 	if (rc == 0)
 		rc = drop_privileges(d, why);
-	if (rc == 0 && d->conf->n_cores > 0)
-		rc = open_workers(d, why);
+	if (rc == 0)
+		rc = d->conf->n_cores > 0 ? open_workers(d, why) : open_accounting(d, why);
 	if (rc == 0)
 		rc = open_fast(d, why);
 	if (rc == 0)
@@ -584,12 +618,10 @@ static void tick(struct tp_daemon *d)
 	if (d->now.mono_ns < d->tick_ns)
 		return;
 	d->tick_ns = d->now.mono_ns + TICK_NS;
-	tp_steer_check_addrs(d->steer, is_local, d->nl);
+	tp_host_check(d);
 	tp_layout_tick(&d->layout);
 	if (d->resolver != NULL)
 		resolve(d);
-	if (d->grace != NULL)
-		tp_grace_reclaim(d->grace);
 }
 
 /* Rounded up, so that a deadline has passed when we wake for it. */
@@ -599,7 +631,7 @@ static int timeout_ms(const struct tp_daemon *d)
 
 	if (next > d->tick_ns)
 		next = d->tick_ns;
-	if (next <= d->now.mono_ns)
+	if (next <= d->now.mono_ns || d->reload.is_rechecking)
 		return 0;
 	return (int)((next - d->now.mono_ns + TP_NS_PER_MS - 1) / TP_NS_PER_MS);
 }
@@ -615,12 +647,18 @@ static void say_ready(const struct tp_daemon *d)
 static void run(struct tp_daemon *d)
 {
 	woke(d);
+	tp_host_check_ephemeral(d);
 	say_ready(d);
 	while (!d->is_stopping) {
 		tp_loop_run(&d->loop, timeout_ms(d));
 		tp_turn_expire(d->turn, d->now.mono_ns);
+		if (d->reload.is_rechecking)
+			tp_reload_step(d);
 		tp_kernel_path_flush(d->kernel_path);
 		tick(d);
+		/* Records of ended allocations wait for workers: not for long. */
+		if (d->grace != NULL && tp_grace_reclaim(d->grace) > 0)
+			resolve_at(d, d->now.mono_ns + RESOLVE_SLICE_NS);
 	}
 	sd_notify(0, "STOPPING=1");
 }
@@ -633,6 +671,10 @@ static void stop(struct tp_daemon *d)
 	/* Ends the allocations, which takes their flows and ports away. */
 	tp_turn_free(d->turn);
 	tp_layout_close(&d->layout);
+	/* The workers are gone: what they counted is final, and the last records are written. */
+	if (d->grace != NULL)
+		tp_grace_reclaim(d->grace);
+	tp_accounting_free(d->accounting);
 	tp_resolver_free(d->resolver);
 	tp_flow_table_free(d->flows);
 	tp_grace_free(d->grace);
@@ -640,13 +682,14 @@ static void stop(struct tp_daemon *d)
 	tp_kernel_path_free(d->kernel_path);
 	tp_steer_free(d->steer);
 	tp_nl_close(d->nl);
+	tp_host_fini(&d->host);
 	free(d->punts);
 	if (d->signals.fd >= 0)
 		close(d->signals.fd);
 	tp_loop_fini(&d->loop);
 }
 
-int tp_daemon_run(const struct tp_conf *conf, struct tp_why *why)
+int tp_daemon_run(struct tp_conf *conf, const char *path, struct tp_why *why)
 {
 	struct tp_daemon *d = calloc(1, sizeof(*d));
 	int rc;
@@ -654,6 +697,7 @@ int tp_daemon_run(const struct tp_conf *conf, struct tp_why *why)
 	if (d == NULL)
 		return tp_why_set(why, -ENOMEM, "out of memory");
 	d->conf = conf;
+	d->conf_path = path;
 	d->signals.fd = -1;
 	d->started_ns = tp_clock_now_ns();
 	rc = tp_loop_init(&d->loop, woke, d);

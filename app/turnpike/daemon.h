@@ -10,9 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "accounting.h"
 #include "base/why.h"
 #include "conf.h"
 #include "fast.h"
+#include "host.h"
 #include "io/netlink.h"
 #include "io/resolver.h"
 #include "io/steer.h"
@@ -20,13 +22,15 @@
 #include "layout.h"
 #include "loop.h"
 #include "path_mtu.h"
+#include "reload.h"
 #include "turn/turn.h"
 
 struct tp_ctl;
 struct tp_metrics;
 
 struct tp_daemon {
-	const struct tp_conf *conf;
+	struct tp_conf *conf;
+	const char *conf_path; /* of its file */
 	struct tp_loop loop;
 	struct tp_source signals, netlink, *punts;
 	bool is_stopping;
@@ -35,6 +39,7 @@ struct tp_daemon {
 	struct tp_steer *steer;
 	struct tp_grace *grace;
 	struct tp_flow_table *flows;
+	struct tp_accounting *accounting;
 	struct tp_resolver *resolver;
 	struct tp_layout layout;
 	struct tp_kernel_path *kernel_path;
@@ -45,13 +50,20 @@ struct tp_daemon {
 	struct tp_ctl *ctl;
 	struct tp_metrics *metrics;
 	struct tp_path_mtu path_mtu;
+	struct tp_reload reload;
+	struct tp_host host;
 };
 
 /**
- * Run until SIGINT or SIGTERM.  These must be blocked in all threads before.
+ * Run until SIGINT or SIGTERM; SIGHUP reloads.  These must be blocked in all threads before.
  *
+ * @param conf  the caller's; reloads change it
+ * @param path  of the file that it came from
  * @return 0 after an orderly end, or -E and a sentence when it could not start
  */
-int tp_daemon_run(const struct tp_conf *conf, struct tp_why *why);
+int tp_daemon_run(struct tp_conf *conf, const char *path, struct tp_why *why);
+
+/** Give lib/turn what is live in the configuration.  @return 0 or -ENOMEM: nothing changed */
+int tp_daemon_reload_turn(struct tp_daemon *d);
 
 #endif

@@ -111,6 +111,7 @@ static int channel_open(
 		struct tp_fast *fast, struct fast_channel *fc, const struct tp_turn_channel *ch)
 {
 	const struct tp_flow_spec up = {
+		.account = ch->account,
 		.in_src = ch->tuple.client,
 		.in_dst = ch->tuple.server,
 		.in_channel = ch->number,
@@ -120,6 +121,7 @@ static int channel_open(
 		.deadline_ns = ch->up_deadline_ns,
 	};
 	const struct tp_flow_spec down = {
+		.account = ch->account,
 		.in_src = ch->peer,
 		.in_dst = ch->relay_local,
 		.out_src = ch->tuple.server,
@@ -183,6 +185,7 @@ static int permission_open_up(
 {
 	const struct tp_flow_spec up = {
 		.form = TP_FLOW_SEND,
+		.account = perm->account,
 		.in_src = perm->tuple.client,
 		.in_dst = perm->tuple.server,
 		.in_peer = perm->peer,
@@ -200,6 +203,7 @@ static int permission_open_down(
 {
 	const struct tp_flow_spec down = {
 		.form = TP_FLOW_DATA,
+		.account = perm->account,
 		.in_src = perm->peer,
 		.in_dst = perm->relay_local,
 		.out_src = perm->tuple.server,

@@ -12,7 +12,8 @@
 #include "wire/be.h"
 #include "wire/ip.h"
 
-#define PROGRAM_MAX 512
+#define PROGRAM_MAX 1024
+#define PROGRAM_REST 64 /* all but the addresses */
 #define ACCEPT 0xffffffffu
 #define REJECT 0
 
@@ -123,17 +124,39 @@ int tp_header_filter_divert(int fd)
 	return attach(fd, &p);
 }
 
-/* Accept what is for this address and a port of the range. */
-static void accept_for(struct program *p, const struct tp_addr *addr, uint16_t min, uint16_t max)
+static void load_destination(struct program *p)
+{
+	statement(p, BPF_LD | BPF_W | BPF_ABS, 16);
+}
+
+/* Accept what is for this address and port. */
+static void accept_listener(struct program *p, const struct tp_addr *addr)
 {
 	if (addr->family != TP_IPV4)
 		return;
-	statement(p, BPF_LD | BPF_W | BPF_ABS, 16);
-	jump(p, BPF_JEQ | BPF_K, tp_be32_get(addr->ip), 0, 4);
+	load_destination(p);
+	jump(p, BPF_JEQ | BPF_K, tp_be32_get(addr->ip), 0, 3);
 	load_u16(p, TP_IPV4_LEN + 2);
-	jump(p, BPF_JGE | BPF_K, min, 0, 2);
-	jump(p, BPF_JGT | BPF_K, max, 1, 0);
+	jump(p, BPF_JEQ | BPF_K, addr->port, 0, 1);
 	statement(p, BPF_RET | BPF_K, ACCEPT);
+}
+
+/* Accept what is for the range, on one of these; the rest is not ours. */
+static void accept_relays(struct program *p, const struct tp_header_filter_conf *conf)
+{
+	load_u16(p, TP_IPV4_LEN + 2);
+	jump(p, BPF_JGE | BPF_K, conf->relay_port_min, 1, 0);
+	statement(p, BPF_RET | BPF_K, REJECT);
+	jump(p, BPF_JGT | BPF_K, conf->relay_port_max, 0, 1);
+	statement(p, BPF_RET | BPF_K, REJECT);
+	load_destination(p);
+	for (uint32_t i = 0; i < conf->n_relays; i++) {
+		if (conf->relays[i].local.family != TP_IPV4)
+			continue;
+		jump(p, BPF_JEQ | BPF_K, tp_be32_get(conf->relays[i].local.ip), 0, 1);
+		statement(p, BPF_RET | BPF_K, ACCEPT);
+	}
+	statement(p, BPF_RET | BPF_K, REJECT);
 }
 
 int tp_header_filter_take(int fd, const struct tp_header_filter_conf *conf)
@@ -141,14 +164,11 @@ int tp_header_filter_take(int fd, const struct tp_header_filter_conf *conf)
 	struct program p = { .n = 0 };
 	uint32_t i;
 
-	if (conf->n_listeners + conf->n_relays > 64)
+	if (5 * conf->n_listeners + 2 * conf->n_relays > PROGRAM_MAX - PROGRAM_REST)
 		return -E2BIG;
 	pick(&p, (struct base){ 0, TP_IPV4_LEN }, REJECT);
 	for (i = 0; i < conf->n_listeners; i++)
-		accept_for(&p, &conf->listeners[i], conf->listeners[i].port,
-				conf->listeners[i].port);
-	for (i = 0; i < conf->n_relays; i++)
-		accept_for(&p, &conf->relays[i].local, conf->relay_port_min, conf->relay_port_max);
-	statement(&p, BPF_RET | BPF_K, REJECT);
+		accept_listener(&p, &conf->listeners[i]);
+	accept_relays(&p, conf);
 	return attach(fd, &p);
 }

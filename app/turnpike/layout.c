@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "io/afxdp.h"
+#include "io/netdev.h"
 
 #define CHUNK_BYTES 2048
 #define CHUNK_BYTES_LARGE 4096
@@ -193,7 +194,9 @@ static int open_port(const struct tp_layout *layout, const struct tp_conf_core *
 	if (rc < 0)
 		return rc;
 	plan->ports[plan->n_ports++] = port;
-	rc = tp_steer_set_xsk(li->steer, queue->queue, tp_afxdp_fd(port));
+	rc = tp_afxdp_count_in(port, tp_steer_queues_fd(li->steer));
+	if (rc == 0)
+		rc = tp_steer_set_xsk(li->steer, queue->queue, tp_afxdp_fd(port));
 	if (rc < 0)
 		return tp_why_set(why, rc,
 				"interface %s: can not direct queue %u to its worker: %s",
@@ -360,7 +363,7 @@ const char *tp_layout_mode_name(const struct tp_layout_interface *li)
 /* ---- workers ---- */
 
 int tp_layout_make_workers(struct tp_layout *layout, struct tp_grace *grace,
-		const struct tp_flow_table *flows, struct tp_why *why)
+		const struct tp_flow_table *flows, struct tp_accounts *accounts, struct tp_why *why)
 {
 	const struct tp_conf *conf = layout->conf;
 
@@ -372,6 +375,7 @@ int tp_layout_make_workers(struct tp_layout *layout, struct tp_grace *grace,
 			.idle = conf->cores[i].idle,
 			.grace = grace,
 			.flows = flows,
+			.tally = tp_accounts_tally(accounts, i),
 			.classify = { conf->relay_port_min, conf->relay_port_max },
 			.umem = plan->umem,
 			.ports = plan->ports,

@@ -88,9 +88,14 @@ int tp_layout_check(const struct tp_conf *conf, struct tp_nl *nl, struct tp_layo
  */
 int tp_layout_open(struct tp_layout *layout, struct tp_steer *steer, struct tp_why *why);
 
-/** Make the workers, not yet started; the EAL is up.  On error tp_layout_close() is still due. */
+/**
+ * Make the workers, not yet started; the EAL is up.  Worker i has tally i.
+ *
+ * On error tp_layout_close() is still due.
+ */
 int tp_layout_make_workers(struct tp_layout *layout, struct tp_grace *grace,
-		const struct tp_flow_table *flows, struct tp_why *why);
+		const struct tp_flow_table *flows, struct tp_accounts *accounts,
+		struct tp_why *why);
 
 /** Let workers have frames with this VLAN tag, or not: the kernel has, or has not, such a VLAN. */
 void tp_layout_set_vlan(struct tp_layout *layout, uint32_t interface, uint16_t vlan, bool is_up);

@@ -19,7 +19,8 @@ static const char help[] =
 		"usage: turnpike -c FILE [--log-format text|json] [--log-level LEVEL]\n"
 		"       turnpike -t -c FILE\n"
 		"\n"
-		"A TURN relay (RFC 8656). Runs in the foreground, logs to stderr, ends on SIGTERM or SIGINT.\n"
+		"A TURN relay (RFC 8656). Runs in the foreground, logs to stderr, ends on SIGTERM or SIGINT,\n"
+		"reads its configuration again on SIGHUP.\n"
 		"\n"
 		"  -c, --config FILE     the configuration; config/turnpike.yaml documents every option\n"
 		"  -t, --test            check the configuration, print what is in effect, and exit\n"
@@ -120,6 +121,7 @@ static void block_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
@@ -142,7 +144,7 @@ int main(int argc, char *argv[])
 	}
 	tp_log_setup(a.format, a.level);
 	block_signals();
-	rc = tp_daemon_run(conf, &why);
+	rc = tp_daemon_run(conf, a.config, &why);
 	if (rc < 0)
 		tp_err("%s", why.text);
 	tp_conf_free(conf);

@@ -172,6 +172,16 @@ static void gauge(FILE *f, const char *name, const char *help, uint64_t value)
 	fprintf(f, "turnpike_%s %" PRIu64 "\n", name, value);
 }
 
+static void write_auth(FILE *f, const struct tp_daemon *d)
+{
+	family(f, "auth_requests_total", "counter",
+			"Requests that need authentication, by what came of it.");
+	for (int i = 0; i < TP_AUTH_RESULT_COUNT; i++)
+		fprintf(f, "turnpike_auth_requests_total{result=\"%s\"} %" PRIu64 "\n",
+				tp_auth_result_name((enum tp_auth_result)i),
+				tp_turn_auth_count(d->turn, (enum tp_auth_result)i));
+}
+
 static void write_turn(FILE *f, const struct tp_daemon *d)
 {
 	struct tp_turn_counts c;
@@ -180,11 +190,70 @@ static void write_turn(FILE *f, const struct tp_daemon *d)
 	gauge(f, "allocations", "Allocations.", c.allocations);
 	gauge(f, "permissions", "Permissions in force.", c.permissions);
 	gauge(f, "channels", "Channels bound.", c.channels);
+	gauge(f, "users", "Users who have allocations.", c.users);
 	gauge(f, "relayed_ports", "Relayed ports in use.", c.ports);
 	gauge(f, "flows", "Flows that workers see.",
 			d->flows == NULL ? 0 : tp_flow_count(d->flows));
 	gauge(f, "uptime_seconds", "Seconds since the start.",
 			(tp_clock_now_ns() - d->started_ns) / TP_NS_PER_SEC);
+}
+
+static void write_relays(FILE *f, const struct tp_daemon *d)
+{
+	struct tp_turn_relay_info info;
+	char text[TP_ADDR_STRLEN];
+	uint32_t i;
+
+	family(f, "relay_address_here", "gauge", "1: the relay address is on this host.");
+	for (i = 0; i < d->conf->n_relays; i++) {
+		tp_turn_relay_info(d->turn, i, &info);
+		fprintf(f, "turnpike_relay_address_here{address=\"%s\"} %d\n",
+				tp_addr_format_ip(&info.addr.local, text), info.is_here);
+	}
+	family(f, "relay_address_ports_used", "gauge",
+			"Ports in use, or kept, on a relay address.");
+	for (i = 0; i < d->conf->n_relays; i++) {
+		tp_turn_relay_info(d->turn, i, &info);
+		fprintf(f, "turnpike_relay_address_ports_used{address=\"%s\"} %u\n",
+				tp_addr_format_ip(&info.addr.local, text),
+				info.n_ports - info.n_free);
+	}
+}
+
+static void counter(FILE *f, const char *name, const char *help, uint64_t value)
+{
+	family(f, name, "counter", help);
+	fprintf(f, "turnpike_%s %" PRIu64 "\n", name, value);
+}
+
+static void write_reload(FILE *f, const struct tp_reload *r)
+{
+	counter(f, "reloads_total", "Times the configuration file was read again and applied.",
+			r->done);
+	counter(f, "reloads_failed_total", "Times it had errors, and nothing was changed.",
+			r->failed);
+	counter(f, "permissions_forbidden_total",
+			"Permissions that ended because a reload denied their peer.",
+			r->ended.permissions);
+	counter(f, "channels_forbidden_total",
+			"Channels that ended because a reload denied their peer.",
+			r->ended.channels);
+}
+
+static void write_refused(FILE *f, const struct tp_daemon *d)
+{
+	const struct tp_turn_refused *refused = tp_turn_refused(d->turn);
+
+	family(f, "refused_requests_total", "counter",
+			"Requests refused for what is there already, by the limit.");
+	for (int i = 0; i < TP_TURN_REFUSAL_COUNT; i++)
+		fprintf(f, "turnpike_refused_requests_total{limit=\"%s\"} %" PRIu64 "\n",
+				tp_turn_refusal_name((enum tp_turn_refusal)i), refused->why[i]);
+	family(f, "error_answers_total", "counter", "Requests answered with an error, by code.");
+	for (int i = TP_TURN_ERROR_MIN; i <= TP_TURN_ERROR_MAX; i++)
+		if (refused->code[i - TP_TURN_ERROR_MIN] != 0)
+			fprintf(f, "turnpike_error_answers_total{code=\"%d\"} %" PRIu64 "\n", i,
+					refused->code[i - TP_TURN_ERROR_MIN]);
 }
 
 static char *metrics_text(const struct tp_daemon *d, size_t *len)
@@ -195,10 +264,14 @@ static char *metrics_text(const struct tp_daemon *d, size_t *len)
 	if (f == NULL)
 		return NULL;
 	write_turn(f, d);
+	write_auth(f, d);
+	write_relays(f, d);
+	write_refused(f, d);
 	write_workers(f, d);
 	write_ports(f, d);
 	write_devices(f, d);
 	write_kernel_path(f, d);
+	write_reload(f, &d->reload);
 	if (fclose(f) != 0) {
 		free(text);
 		return NULL;

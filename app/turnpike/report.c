@@ -184,15 +184,74 @@ static json_t *interfaces_json(const struct tp_daemon *d)
 	return list;
 }
 
+/* Requests refused for what is there already, by limit. */
+static json_t *refused_json(const struct tp_daemon *d)
+{
+	const struct tp_turn_refused *refused = tp_turn_refused(d->turn);
+	json_t *o = json_object();
+
+	for (int i = 0; i < TP_TURN_REFUSAL_COUNT; i++)
+		json_object_set_new(o, tp_turn_refusal_name((enum tp_turn_refusal)i),
+				number(refused->why[i]));
+	return o;
+}
+
+/* Error answers by code; only of codes that there were. */
+static json_t *errors_json(const struct tp_daemon *d)
+{
+	const struct tp_turn_refused *refused = tp_turn_refused(d->turn);
+	json_t *o = json_object();
+	char code[8];
+
+	for (int i = TP_TURN_ERROR_MIN; i <= TP_TURN_ERROR_MAX; i++) {
+		if (refused->code[i - TP_TURN_ERROR_MIN] == 0)
+			continue;
+		snprintf(code, sizeof(code), "%d", i);
+		json_object_set_new(o, code, number(refused->code[i - TP_TURN_ERROR_MIN]));
+	}
+	return o;
+}
+
 static json_t *turn_json(const struct tp_daemon *d)
 {
 	struct tp_turn_counts c;
 
 	tp_turn_count(d->turn, &c);
-	return json_pack("{s:I,s:I,s:I,s:I,s:I}", "allocations", (json_int_t)c.allocations,
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "allocations", (json_int_t)c.allocations,
 			"permissions", (json_int_t)c.permissions, "channels",
 			(json_int_t)c.channels, "ports", (json_int_t)c.ports, "reservations",
-			(json_int_t)c.reservations);
+			(json_int_t)c.reservations, "users", (json_int_t)c.users);
+}
+
+static json_t *auth_json(const struct tp_daemon *d)
+{
+	json_t *o = json_object();
+
+	for (int i = 0; i < TP_AUTH_RESULT_COUNT; i++)
+		json_object_set_new(o, tp_auth_result_name((enum tp_auth_result)i),
+				number(tp_turn_auth_count(d->turn, (enum tp_auth_result)i)));
+	return o;
+}
+
+static json_t *relays_json(const struct tp_daemon *d)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < d->conf->n_relays; i++) {
+		struct tp_turn_relay_info info;
+		char local[TP_ADDR_STRLEN], external[TP_ADDR_STRLEN];
+
+		tp_turn_relay_info(d->turn, i, &info);
+		json_array_append_new(list,
+				json_pack("{s:s,s:s,s:b,s:I,s:I}", "address",
+						tp_addr_format_ip(&info.addr.local, local),
+						"external",
+						tp_addr_format_ip(&info.addr.external, external),
+						"here", info.is_here, "ports_used",
+						(json_int_t)(info.n_ports - info.n_free),
+						"ports_free", (json_int_t)info.n_free));
+	}
+	return list;
 }
 
 json_t *tp_report_stats(const struct tp_daemon *d)
@@ -214,7 +273,18 @@ json_t *tp_report_stats(const struct tp_daemon *d)
 	json_object_set_new(o, "kernel_path", kernel_path_json(d));
 	json_object_set_new(o, "interfaces", interfaces_json(d));
 	json_object_set_new(o, "turn", turn_json(d));
+	json_object_set_new(o, "auth", auth_json(d));
+	json_object_set_new(o, "relays", relays_json(d));
+	json_object_set_new(o, "refused", refused_json(d));
+	json_object_set_new(o, "errors", errors_json(d));
 	json_object_set_new(o, "flows", number(d->flows == NULL ? 0 : tp_flow_count(d->flows)));
+	json_object_set_new(o, "reload",
+			json_pack("{s:I,s:I,s:I,s:I}", "reloads", (json_int_t)d->reload.done,
+					"reloads_failed", (json_int_t)d->reload.failed,
+					"permissions_forbidden",
+					(json_int_t)d->reload.ended.permissions,
+					"channels_forbidden",
+					(json_int_t)d->reload.ended.channels));
 	json_object_set_new(o, "flows_refused", number(tp_fast_refused(d->fast)));
 	return o;
 }
@@ -267,15 +337,23 @@ static json_t *channels_json(
 	return list;
 }
 
+/* What it relayed so far: datagrams, and bytes of application data. */
+static json_t *traffic_json(uint64_t pkts, uint64_t bytes)
+{
+	return json_pack("{s:I,s:I}", "packets", (json_int_t)pkts, "bytes", (json_int_t)bytes);
+}
+
 static json_t *allocation_json(
 		const struct tp_daemon *d, const struct tp_allocation *alloc, uint64_t now_ns)
 {
 	struct tp_allocation_info info;
+	struct tp_account_sum sum;
 	json_t *o = json_object(), *name;
 
 	tp_allocation_info(d->turn, alloc, &info);
+	tp_account_sum(tp_accounting_accounts(d->accounting), info.account, &sum);
 	/* A username is whatever bytes the client chose to be known by. */
-	name = json_string(info.username);
+	name = json_stringn(info.username, info.username_len);
 	json_object_set_new(o, "id", number(info.id));
 	json_object_set_new(o, "client", address(&info.tuple->client));
 	json_object_set_new(o, "server", address(&info.tuple->server));
@@ -284,6 +362,8 @@ static json_t *allocation_json(
 	json_object_set_new(o, "relayed", relayed_json(&info, now_ns));
 	json_object_set_new(o, "permissions", number(info.n_permissions));
 	json_object_set_new(o, "channels", channels_json(d->turn, alloc, now_ns));
+	json_object_set_new(o, "up", traffic_json(sum.up.pkts, sum.up.bytes));
+	json_object_set_new(o, "down", traffic_json(sum.down.pkts, sum.down.bytes));
 	return o;
 }
 

@@ -71,53 +71,62 @@ static uint32_t send_to(struct tp_worker *w, struct tp_port *port, const struct 
 
 /*
  * Across drivers: into frames of the port that sends.  A frame that has no room there is lost as if
- * the port had refused it; its next hop's MTU is at most the port's, so that does not happen.
+ * the port had refused it, and those behind it; its next hop's MTU is at most the port's, so that
+ * does not happen.
  *
- * @return frames taken
+ * @return frames taken, from the front
  */
 static uint32_t copy_to(struct tp_worker *w, struct tp_port *from, struct tp_port *to,
 		const struct tp_frame frames[], uint32_t n)
 {
 	struct tp_frame copies[TP_BURST];
-	uint32_t i, n_copies = tp_port_alloc(to, copies, n), n_fit = 0;
+	uint32_t n_copies = tp_port_alloc(to, copies, n), n_fit = 0;
 
-	for (i = 0; i < n_copies; i++) {
-		struct tp_frame *copy = &copies[n_fit];
-
-		if (frames[i].len > copies[i].tailroom) {
-			tp_port_release(to, &copies[i], 1);
-			continue;
-		}
-		*copy = copies[i];
-		memcpy(copy->data, frames[i].data, frames[i].len);
-		copy->len = frames[i].len;
-		n_fit++;
+	for (; n_fit < n_copies && frames[n_fit].len <= copies[n_fit].tailroom; n_fit++) {
+		memcpy(copies[n_fit].data, frames[n_fit].data, frames[n_fit].len);
+		copies[n_fit].len = frames[n_fit].len;
 	}
+	tp_port_release(to, copies + n_fit, n_copies - n_fit);
 	tp_port_release(from, frames, n);
 	tp_stat_add(&w->copied, n_fit);
 	return n_fit == 0 ? 0 : send_to(w, to, copies, n_fit);
+}
+
+static uint32_t forward_one_port(struct tp_worker *w, const struct tp_pipe_out *out)
+{
+	uint32_t sent = send_to(w, w->ports[0], out->forward, out->n_forward);
+
+	for (uint32_t i = sent; i < out->n_forward; i++)
+		tp_pipe_uncount(&w->pipe, out, i);
+	return sent;
 }
 
 /* from: where the frames were received */
 static uint32_t forward(struct tp_worker *w, struct tp_port *from, const struct tp_pipe_out *out)
 {
 	struct tp_frame frames[TP_BURST];
-	uint32_t i, p, n, sent = 0;
+	uint32_t i, p, n, done, at[TP_BURST], sent = 0;
 
 	if (out->n_forward == 0)
 		return 0;
 	if (w->conf.n_ports == 1)
-		return send_to(w, w->ports[0], out->forward, out->n_forward);
+		return forward_one_port(w, out);
 	for (p = 0; p < w->conf.n_ports; p++) {
-		for (i = 0, n = 0; i < out->n_forward; i++)
-			if (out->forward[i].port == w->ports[p]->index)
-				frames[n++] = out->forward[i];
+		for (i = 0, n = 0; i < out->n_forward; i++) {
+			if (out->forward[i].port != w->ports[p]->index)
+				continue;
+			at[n] = i;
+			frames[n++] = out->forward[i];
+		}
 		if (n == 0)
 			continue;
 		if (w->is_mixed && w->ports[p]->memory != from->memory)
-			sent += copy_to(w, from, w->ports[p], frames, n);
+			done = copy_to(w, from, w->ports[p], frames, n);
 		else
-			sent += send_to(w, w->ports[p], frames, n);
+			done = send_to(w, w->ports[p], frames, n);
+		for (i = done; i < n; i++)
+			tp_pipe_uncount(&w->pipe, out, at[i]);
+		sent += done;
 	}
 	return sent;
 }
@@ -258,7 +267,7 @@ static void take_ports(struct tp_worker *w, const struct tp_worker_conf *conf)
 	for (uint32_t i = 0; i < conf->n_ports; i++) {
 		struct tp_port *port = conf->ports[i];
 
-		assert(port->index < 64);
+		assert(port->index < TP_EGRESS_PORTS);
 		w->ports[i] = port;
 		w->pipe.egress_ports |= 1ull << port->index;
 		w->is_mixed = w->is_mixed || port->memory != conf->ports[0]->memory;
@@ -282,6 +291,7 @@ int tp_worker_new(const struct tp_worker_conf *conf, struct tp_worker **out)
 	}
 	*w = (struct tp_worker){ .conf = *conf, .wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
 	w->pipe.flows = conf->flows;
+	w->pipe.tally = conf->tally;
 	w->pipe.classify = conf->classify;
 	w->nap_ns = NAP_MIN_NS;
 	tp_tid_seed(&w->pipe.tids);

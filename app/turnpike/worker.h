@@ -29,6 +29,7 @@ struct tp_worker_conf {
 	enum tp_idle idle;
 	struct tp_grace *grace;
 	const struct tp_flow_table *flows;
+	struct tp_tally *tally; /* borrowed; its own */
 	struct tp_classify_conf classify;
 	struct tp_umem *umem;   /* of its AF_XDP ports; owned from then on, also on failure */
 	struct tp_port **ports; /* owned likewise; the array is copied */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * turnpikectl - asks a running turnpike over its control socket.
+ * turnpikectl - asks a running turnpike over its control socket, and makes keys and credentials.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -14,15 +14,30 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "secrets.h"
+
 #define DEFAULT_SOCKET "/run/turnpike/control.sock"
 #define TIMEOUT_SEC 10
 
 static const char help[] =
 		"usage: turnpikectl [--socket PATH] [--json] COMMAND\n"
+		"       turnpikectl [--config FILE] [--json] user-key --user NAME [--realm REALM]\n"
+		"       turnpikectl [--config FILE] credentials [--user NAME] [--ttl TIME] [--host NAME]\n"
 		"\n"
 		"  stats                 packets, bytes and verdicts of each worker and in total, XDP\n"
 		"                        statistics, and the mode that each interface got\n"
 		"  allocations           who relays what\n"
+		"  reload                read the configuration file again\n"
+		"\n"
+		"  user-key              read a password, print the keys that auth.users takes in its place;\n"
+		"                        from a pipe: its first line\n"
+		"  credentials           print time-limited credentials as JSON, an ICE server for browsers\n"
+		"\n"
+		"  -c, --config FILE     the relay's configuration (default " TP_CTL_CONFIG ")\n"
+		"  -u, --user NAME       user-key: whose; credentials: to appear in the user name\n"
+		"      --realm REALM     instead of the configuration's\n"
+		"      --ttl TIME        how long they are good: 3600, 30m, 24h (default) or 7d\n"
+		"      --host NAME       what clients call the relay (default: its addresses)\n"
 		"\n"
 		"  -s, --socket PATH     control socket (default " DEFAULT_SOCKET ")\n"
 		"  -j, --json            print JSON\n"
@@ -184,8 +199,21 @@ static void print_stats(const json_t *o)
 	printf("turnpike %s, up %" PRIu64 " s\n", text(o, "version"), number(o, "uptime_sec"));
 	json_array_foreach (json_object_get(o, "interfaces"), i, item)
 		print_interface(item);
+	json_array_foreach (json_object_get(o, "relays"), i, item)
+		printf("relay address %s: %s, %" PRIu64 " ports used, %" PRIu64 " free\n",
+				text(item, "address"),
+				json_is_true(json_object_get(item, "here")) ? "here"
+									    : "NOT ON THIS HOST",
+				number(item, "ports_used"), number(item, "ports_free"));
 	print_all("", json_object_get(o, "turn"));
 	print_counter("", "flows", number(o, "flows"));
+	print_used("", json_object_get(o, "reload"));
+	printf("\nrequests that need authentication:\n");
+	print_all("  ", json_object_get(o, "auth"));
+	printf("\nrequests refused, by limit:\n");
+	print_all("  ", json_object_get(o, "refused"));
+	printf("error answers, by code:\n");
+	print_all("  ", json_object_get(o, "errors"));
 	printf("\nall workers:\n");
 	print_sums(json_object_get(o, "total"));
 	json_array_foreach (json_object_get(o, "workers"), i, item)
@@ -220,12 +248,17 @@ static int stats(FILE *f, bool is_json)
 
 static void print_allocation(const json_t *a)
 {
+	const json_t *up = json_object_get(a, "up"), *down = json_object_get(a, "down");
 	json_t *item;
 	size_t i;
 
 	printf("%" PRIu64 " %s user %s, %" PRIu64 " s old, %" PRIu64 " permissions\n",
 			number(a, "id"), text(a, "client"), text(a, "username"),
 			number(a, "age_sec"), number(a, "permissions"));
+	printf("  up %" PRIu64 " packets, %" PRIu64 " bytes; down %" PRIu64 " packets, %" PRIu64
+	       " bytes\n",
+			number(up, "packets"), number(up, "bytes"), number(down, "packets"),
+			number(down, "bytes"));
 	json_array_foreach (json_object_get(a, "relayed"), i, item)
 		printf("  relayed %s, %" PRIu64 " s left\n", text(item, "external"),
 				number(item, "expires_sec"));
@@ -275,6 +308,29 @@ static int allocations(FILE *f, bool is_json)
 	return EXIT_SUCCESS;
 }
 
+/* ---- reload ---- */
+
+static int reload(FILE *f, bool is_json)
+{
+	json_t *o = ask(f, "reload"), *item;
+	bool is_ok = json_is_true(json_object_get(o, "ok"));
+	size_t i;
+
+	if (o == NULL)
+		return EXIT_FAILURE;
+	if (is_json)
+		print_json(o);
+	json_array_foreach (json_object_get(o, "errors"), i, item)
+		fprintf(stderr, "%s\n", json_string_value(item));
+	json_array_foreach (json_object_get(o, "restart"), i, item)
+		fprintf(stderr, "%s: %s in the file, stays %s: this takes a restart\n",
+				text(item, "option"), text(item, "file"), text(item, "running"));
+	if (!is_ok)
+		fputs("turnpikectl: nothing was changed\n", stderr);
+	json_decref(o);
+	return is_ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 /* ---- the command ---- */
 
 static const struct {
@@ -283,10 +339,23 @@ static const struct {
 } commands[] = {
 	{ "stats", stats },
 	{ "allocations", allocations },
+	{ "reload", reload },
 };
 
-static int run_command(const char *name, const char *socket_path, bool is_json)
+static const struct {
+	const char *name;
+	int (*run)(const struct ctl_secrets_args *args);
+} secret_commands[] = {
+	{ "user-key", ctl_user_key },
+	{ "credentials", ctl_credentials },
+};
+
+static int run_command(
+		const char *name, const char *socket_path, const struct ctl_secrets_args *args)
 {
+	for (size_t i = 0; i < sizeof(secret_commands) / sizeof(secret_commands[0]); i++)
+		if (strcmp(secret_commands[i].name, name) == 0)
+			return secret_commands[i].run(args);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		FILE *f;
 		int rc;
@@ -296,7 +365,7 @@ static int run_command(const char *name, const char *socket_path, bool is_json)
 		f = connect_to(socket_path);
 		if (f == NULL)
 			return EXIT_FAILURE;
-		rc = commands[i].run(f, is_json);
+		rc = commands[i].run(f, args->is_json);
 		fclose(f);
 		return rc;
 	}
@@ -304,26 +373,53 @@ static int run_command(const char *name, const char *socket_path, bool is_json)
 	return 2;
 }
 
+/* Beyond what a character can say. */
+enum option_value {
+	OPTION_REALM = 256,
+	OPTION_TTL,
+	OPTION_HOST
+};
+
 int main(int argc, char *argv[])
 {
 	static const struct option options[] = {
 		{ "socket", required_argument, NULL, 's' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "user", required_argument, NULL, 'u' },
+		{ "realm", required_argument, NULL, OPTION_REALM },
+		{ "ttl", required_argument, NULL, OPTION_TTL },
+		{ "host", required_argument, NULL, OPTION_HOST },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
+	struct ctl_secrets_args args = { .config = TP_CTL_CONFIG };
 	const char *socket_path = DEFAULT_SOCKET;
-	bool is_json = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "s:jVh", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "s:jc:u:Vh", options, NULL)) != -1) {
 		switch (c) {
 		case 's':
 			socket_path = optarg;
 			break;
 		case 'j':
-			is_json = true;
+			args.is_json = true;
+			break;
+		case 'c':
+			args.config = optarg;
+			break;
+		case 'u':
+			args.user = optarg;
+			break;
+		case OPTION_REALM:
+			args.realm = optarg;
+			break;
+		case OPTION_TTL:
+			args.ttl = optarg;
+			break;
+		case OPTION_HOST:
+			args.host = optarg;
 			break;
 		case 'V':
 			puts("turnpikectl " TP_VERSION);
@@ -340,5 +436,5 @@ int main(int argc, char *argv[])
 		fputs(help, stderr);
 		return 2;
 	}
-	return run_command(argv[optind], socket_path, is_json);
+	return run_command(argv[optind], socket_path, &args);
 }

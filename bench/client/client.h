@@ -25,7 +25,7 @@
 #include "wire/stun.h"
 
 #define TP_CLIENT_REQUEST_MAX 2048 /* username, realm and nonce of ordinary size, and the rest */
-#define TP_CLIENT_NONCE_MAX 127    /* coturn's are 16 bytes, turnpike's 40 */
+#define TP_CLIENT_NONCE_MAX 127    /* coturn's are 16 bytes, turnpike's 41 */
 #define TP_CLIENT_CHALLENGES_MAX 3 /* in a row; then the credentials are wrong */
 
 enum tp_request_kind {

@@ -1,32 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * login - long-term credentials of a client (RFC 8489 section 9.2) at the price of a few hash
- * blocks for each request.
+ * login - long-term credentials of a client (RFC 8489 section 9.2).
  *
- * lib/wire keys a MAC anew for every message, as a server with many users must.  A load generator
- * has one user: the key is made once, and so are the states of HMAC-SHA1 after its inner and outer
- * pads (RFC 2104), from which every message goes on.
+ * The key is made once for a realm.  A load generator has one user, so that lib/wire finds the
+ * key it hashed with last and every message costs its own few blocks.
  *
  * Threads: one.  Memory: the caller's.
  */
 #ifndef TP_BENCH_LOGIN_H
 #define TP_BENCH_LOGIN_H
 
-/* SHA1_Update() and its kind: no fetching, no reference counts. */
-#define OPENSSL_SUPPRESS_DEPRECATED
-
-#include <openssl/sha.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/integrity.h"
 #include "wire/stun_build.h"
 
 struct tp_login {
 	const char *username, *password; /* borrowed */
 	char realm[TP_STUN_REALM_MAX + 1];
 	uint16_t realm_len; /* 0: not known yet */
-	SHA_CTX inner, outer;
+	uint8_t key[TP_KEY_MD5_LEN];
 };
 
 /** Without a realm the first challenge tells it.  @return 0 or -EINVAL: realm too long */

@@ -59,7 +59,7 @@ class Turnpike(duts.Turnpike):
     def _conf(self):
         conf = super()._conf()
         conf["relay"]["ports"] = PORTS
-        conf["limits"] = self.limits
+        conf["limits"] = {**duts.UNLIMITED, **self.limits}
         conf["control"]["cpu"] = self.control_cpu
         return conf
 

@@ -57,6 +57,7 @@ struct talker {
 	uint64_t top;        /* of those that came back, the highest and one */
 	uint64_t seen;       /* bit n: number top - 1 - n came back */
 	bool is_talking;     /* a Refresh under way does not keep it from talking */
+	bool is_abandoned;   /* its allocation may be gone by now */
 };
 
 /* What a datagram says of itself; the rest of the payload follows from it. */
@@ -76,7 +77,8 @@ struct mark {
 	X(strange)      /* nothing that was expected */                      \
 	X(allocated)    /* allocations made */                               \
 	X(deleted)                                                           \
-	X(abandoned)
+	X(abandoned)                                                         \
+	X(expired) /* of the abandoned: gone when asked for at the end */
 
 static struct {
 	struct tp_server_options server;
@@ -179,6 +181,7 @@ static void leave(uint32_t i)
 {
 	if (is_abandoning(i)) {
 		soak.count.abandoned++;
+		soak.talkers[i].is_abandoned = true;
 		rest(i, ABANDONED, FORGOTTEN_SEC * TP_NS_PER_SEC);
 		return;
 	}
@@ -191,6 +194,12 @@ static void on_done(void *ctx, uint32_t i, uint16_t code)
 	enum tp_request_kind kind = tp_crowd_client(soak.crowd, i)->request.kind;
 
 	(void)ctx;
+	if (code == TP_STUN_ALLOCATION_MISMATCH && kind == TP_REQUEST_DELETE &&
+			soak.talkers[i].is_abandoned) {
+		soak.count.expired++;
+		rest(i, ABSENT, ABSENT_NS);
+		return;
+	}
 	if (code != 0) {
 		/* Begin anew; the Refresh failed for a reason that sending will show as well. */
 		tp_tally_add(&soak.errors, code);
@@ -202,6 +211,7 @@ static void on_done(void *ctx, uint32_t i, uint16_t code)
 	case TP_REQUEST_ALLOCATE:
 		soak.count.allocated++;
 		soak.talkers[i].life++;
+		soak.talkers[i].is_abandoned = false;
 		soak.talkers[i].seen = 0;
 		ask(i, uses_indications(i) ? TP_REQUEST_PERMIT : TP_REQUEST_BIND);
 		break;

@@ -11,7 +11,9 @@
  *   rebind   for --seconds: ChannelBind of a channel that is bound already
  *   churn    for --seconds: clients come (Allocate, ChannelBind) and others go (Refresh with
  *            lifetime 0); half of them are there.  Counted are those that came.
- *   delete   every client that is left
+ *   data     for --seconds: ChannelData of clients at random, sent back by their peer, which is
+ * this process as well.  Counted are those that came back to whom they belong. hold     says so,
+ * and waits for a line on standard input delete   every client that is left
  *
  * One client's requests in a phase are a turn; --rate limits the turns a second of those phases
  * that last for --seconds: half as many pairs in `churn`.
@@ -19,6 +21,9 @@
  * A pair of allocate and bind thus costs the server three requests: with the challenge in `fill`,
  * where its tables grow, and with the deletion in `churn`, where it knows the client.  A client
  * keeps its nonce as long as the server lets it.
+ *
+ * "latency_max_ms" is the longest that a request of the phase waited for its answer, the window
+ * before it included: a server that stands still shows there.
  *
  * "extra" says how busy this process was: near 100 percent of a core it, not the server, may be
  * what was measured.  What the kernel does for it in softirqs (on veths: receiving for the server)
@@ -33,6 +38,7 @@
 
 #include "base/clock.h"
 #include "crowd.h"
+#include "echo.h"
 #include "options.h"
 #include "tally.h"
 #include "wire/channel.h"
@@ -42,11 +48,14 @@
 #define MAX_CHANNELS (TP_CHANNEL_MAX - TP_CHANNEL_MIN + 1)
 #define MAX_SECONDS 86400
 #define MAX_RATE 1000000
+#define DATA_LATE_NS (200 * TP_NS_PER_MS) /* what is under way when `data` ends */
 
 /* What a client does when it is its turn: request after request, until the last or an error. */
 struct phase {
 	const char *name, *unit;
 	bool is_timed;
+	/** What the phase does instead of turns; NULL: turns. */
+	void (*run)(void);
 	/** @return whether there is a request `step` of client i's turn */
 	bool (*ask)(uint32_t i, uint32_t step, struct tp_request *rq);
 	/** Which of a turn's requests counts. */
@@ -57,6 +66,7 @@ struct one {
 	bool is_allocated;
 	bool was_allocated; /* when its turn began */
 	uint32_t step;
+	uint64_t asked_ns;
 };
 
 static struct {
@@ -68,7 +78,10 @@ static struct {
 	struct tp_crowd *crowd;
 	struct one *ones;
 	const struct phase *phase;
-	uint64_t n_counted;
+	uint64_t n_counted, n_sent;
+	uint64_t latency_max_ns;
+	uint64_t random;
+	struct tp_echo *peers;
 	struct tp_tally errors;
 } storm = {
 	.server = { .port = 3478, .window = 512 },
@@ -78,6 +91,7 @@ static struct {
 	.seconds = 5,
 	.phases = "refresh,churn",
 	.peer_port = 5000,
+	.random = 88172645463325252u,
 };
 
 static volatile sig_atomic_t is_stopping;
@@ -153,16 +167,22 @@ static bool ask_churn(uint32_t i, uint32_t step, struct tp_request *rq)
 	return storm.ones[i].was_allocated ? ask_delete(i, step, rq) : ask_fill(i, step, rq);
 }
 
-static const struct phase fill = { "fill", "pairs/s", false, ask_fill, TP_REQUEST_BIND };
-static const struct phase thin = { "thin", "deletions/s", false, ask_thin, TP_REQUEST_DELETE };
-static const struct phase delete = { "delete", "deletions/s", false, ask_delete,
+static void run_data(void);
+static void run_hold(void);
+
+static const struct phase fill = { "fill", "pairs/s", false, NULL, ask_fill, TP_REQUEST_BIND };
+static const struct phase thin = { "thin", "deletions/s", false, NULL, ask_thin,
+	TP_REQUEST_DELETE };
+static const struct phase delete = { "delete", "deletions/s", false, NULL, ask_delete,
 	TP_REQUEST_DELETE };
 
 static const struct phase phases[] = {
-	{ "bind", "binds/s", false, ask_bind, TP_REQUEST_BIND },
-	{ "refresh", "refreshes/s", true, ask_refresh, TP_REQUEST_REFRESH },
-	{ "rebind", "binds/s", true, ask_rebind, TP_REQUEST_BIND },
-	{ "churn", "pairs/s", true, ask_churn, TP_REQUEST_BIND },
+	{ "bind", "binds/s", false, NULL, ask_bind, TP_REQUEST_BIND },
+	{ "refresh", "refreshes/s", true, NULL, ask_refresh, TP_REQUEST_REFRESH },
+	{ "rebind", "binds/s", true, NULL, ask_rebind, TP_REQUEST_BIND },
+	{ "churn", "pairs/s", true, NULL, ask_churn, TP_REQUEST_BIND },
+	{ "data", "round trips/s", true, run_data, NULL, 0 },
+	{ "hold", "", false, run_hold, NULL, 0 },
 };
 
 #define N_PHASES (sizeof(phases) / sizeof(phases[0]))
@@ -174,6 +194,7 @@ static bool ask(uint32_t i)
 
 	if (!storm.phase->ask(i, storm.ones[i].step, &rq))
 		return false;
+	storm.ones[i].asked_ns = tp_clock_now_ns();
 	tp_crowd_ask(storm.crowd, i, &rq);
 	return true;
 }
@@ -182,8 +203,11 @@ static void on_done(void *ctx, uint32_t i, uint16_t code)
 {
 	enum tp_request_kind kind = tp_crowd_client(storm.crowd, i)->request.kind;
 	struct one *one = &storm.ones[i];
+	uint64_t latency_ns = tp_clock_now_ns() - one->asked_ns;
 
 	(void)ctx;
+	if (latency_ns > storm.latency_max_ns)
+		storm.latency_max_ns = latency_ns;
 	if (code != 0) {
 		tp_tally_add(&storm.errors, code);
 		/* Nobody knows: the next turn will find out. */
@@ -201,7 +225,80 @@ static void on_done(void *ctx, uint32_t i, uint16_t code)
 	ask(i);
 }
 
-static const struct tp_crowd_ops ops = { .done = on_done };
+/* ---- data ---- */
+
+/* What a client sends: its number, so that it is known to whom it has to come back. */
+struct packet {
+	uint8_t header[TP_CHANNEL_HDR_LEN];
+	uint32_t client;
+	uint8_t rest[152];
+};
+
+static void on_data(void *ctx, uint32_t socket, const uint8_t *data, size_t len)
+{
+	struct packet p;
+
+	(void)ctx;
+	if (len != sizeof(p))
+		return;
+	memcpy(&p, data, sizeof(p));
+	if (p.client < storm.clients &&
+			p.client / tp_sources_count(&storm.server.sources) == socket)
+		storm.n_counted++;
+}
+
+static uint32_t next_random(uint32_t n)
+{
+	storm.random ^= storm.random << 13;
+	storm.random ^= storm.random >> 7;
+	storm.random ^= storm.random << 17;
+	return (uint32_t)((storm.random >> 32) * n >> 32);
+}
+
+static void send_data(uint32_t i)
+{
+	struct packet p = { .client = i };
+
+	tp_channel_header(p.header, TP_CHANNEL_MIN, sizeof(p) - TP_CHANNEL_HDR_LEN);
+	tp_crowd_send(storm.crowd, i, (const uint8_t *)&p, sizeof(p));
+	storm.n_sent++;
+}
+
+static void poll_data(void)
+{
+	tp_crowd_poll(storm.crowd, 0);
+	tp_echo_poll(storm.peers);
+}
+
+static void run_data(void)
+{
+	const uint64_t begin_ns = tp_clock_now_ns();
+	uint64_t now_ns = begin_ns, due;
+
+	while (!is_stopping && now_ns < begin_ns + storm.seconds * TP_NS_PER_SEC) {
+		due = storm.rate == 0 ? UINT64_MAX
+				      : (now_ns - begin_ns) * storm.rate / TP_NS_PER_SEC;
+		/* A window of what has not come back; if it is lost, the pace goes on. */
+		for (uint32_t n = 0; n < storm.server.window && storm.n_sent < due; n++)
+			send_data(next_random(storm.clients));
+		poll_data();
+		now_ns = tp_clock_now_ns();
+	}
+	for (now_ns += DATA_LATE_NS; tp_clock_now_ns() < now_ns;)
+		poll_data();
+}
+
+static void run_hold(void)
+{
+	char line[16];
+
+	puts("{\"name\":\"hold\"}");
+	fflush(stdout);
+	if (fgets(line, sizeof(line), stdin) == NULL)
+		is_stopping = 1;
+}
+
+static const struct tp_crowd_ops ops = { .done = on_done, .data = on_data };
 
 /* ---- phases ---- */
 
@@ -243,6 +340,9 @@ static void print_sample(const struct meter *begin, const struct meter *end)
 			(unsigned long long)(end->crowd.retransmissions -
 					begin->crowd.retransmissions),
 			(unsigned long long)(end->crowd.send_errors - begin->crowd.send_errors));
+	printf(",\"latency_max_ms\":%.1f,\"sent\":%llu,\"returned\":%llu",
+			(double)storm.latency_max_ns / 1e6, (unsigned long long)storm.n_sent,
+			(unsigned long long)(storm.n_sent > 0 ? storm.n_counted : 0));
 	printf(",\"errors\":");
 	tp_tally_print(&storm.errors);
 	puts("}}");
@@ -303,10 +403,15 @@ static void run_phase(const struct phase *phase)
 	struct meter begin, end;
 
 	storm.phase = phase;
-	storm.n_counted = 0;
+	storm.n_counted = storm.n_sent = storm.latency_max_ns = 0;
 	storm.errors = (struct tp_tally){ { 0 } };
 	begin = read_meter();
-	run_turns(begin.at_ns);
+	if (phase->run != NULL)
+		phase->run();
+	else
+		run_turns(begin.at_ns);
+	if (phase->run == run_hold)
+		return;
 	if (phase->is_timed) {
 		/* What is answered later does not count. */
 		end = read_meter();
@@ -325,7 +430,7 @@ static const struct phase *find_phase(const char *name)
 	for (uint32_t i = 0; i < N_PHASES; i++)
 		if (strcmp(phases[i].name, name) == 0)
 			return &phases[i];
-	errx(2, "--phases: %s: must be of bind, refresh, rebind, churn", name);
+	errx(2, "--phases: %s: must be of bind, refresh, rebind, churn, data, hold", name);
 }
 
 static void run_phases(char *list)
@@ -369,7 +474,7 @@ static void parse(int argc, char **argv)
 			"usage: turn-storm --server ADDR --user TEXT --password TEXT "
 			"--source ADDR --peer ADDR [OPTION...]\n\n"
 			"Measures requests a second, in phases: fill, then those of --phases\n"
-			"(bind, refresh, rebind, churn), then delete.  One JSON object for each.",
+			"(bind, refresh, rebind, churn, data, hold), then delete.  One JSON object for each.",
 			table);
 	tp_server_options_check(&storm.server);
 	if (storm.peer.family == 0)
@@ -413,6 +518,12 @@ int main(int argc, char **argv)
 			.login = &login,
 			.ops = &ops,
 	});
+	if (strstr(storm.phases, "data") != NULL) {
+		struct tp_addr peer = storm.peer;
+
+		peer.port = (uint16_t)storm.peer_port;
+		storm.peers = tp_echo_new(&peer, 1);
+	}
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	run_phase(&fill);
@@ -421,6 +532,8 @@ int main(int argc, char **argv)
 	is_stopping = 0;
 	run_phase(&delete);
 	tp_crowd_free(storm.crowd);
+	if (storm.peers != NULL)
+		tp_echo_free(storm.peers);
 	free(list);
 	free(storm.ones);
 	return 0;

@@ -21,6 +21,7 @@
 #include "flows.h"
 #include "io/dpdk.h"
 #include "io/exception.h"
+#include "io/steer_conf.h"
 #include "io/tap.h"
 #include "program.h"
 
@@ -94,7 +95,7 @@ static void set_rules(struct load *l)
 	if (l->ports == NULL)
 		die("out of memory");
 	memset(l->ports, 0xff, 2 * sizeof(*l->ports));
-	l->accept.addrs = UINT32_MAX;
+	memset(l->accept.addrs, 0xff, sizeof(l->accept.addrs));
 	l->conf.channel_first_byte_max = 0x4f;
 	for (uint8_t i = 0; i < 2; i++) {
 		add_address(l, peers[i], i);
@@ -103,6 +104,8 @@ static void set_rules(struct load *l)
 				(struct tp_bpf_listener){ .port_be = htons(SERVER_PORT),
 					.addr = (uint8_t)(l->conf.n_addrs - 1) };
 	}
+	if (tp_steer_conf_index(&l->conf) < 0)
+		die("the addresses can not be indexed");
 }
 
 static void join_tap(struct load *l, const char *name, struct tp_dpdk_port_conf *pc)

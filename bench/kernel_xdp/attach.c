@@ -4,14 +4,13 @@
 #include "flows.h"
 
 #include <bpf/bpf.h>
+#include <channel_list.h>
 #include <relay.skel.h>
 
 #include <errno.h>
-#include <jansson.h>
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,117 +21,52 @@
 /* Both directions of each channel. */
 struct list {
 	struct tp_flow_spec *specs;
-	uint32_t n, room;
+	uint32_t n;
 	uint16_t listener_port;
 };
 
-static int bad(uint32_t line, const char *what)
+static void add_channel(struct list *list, const struct tp_listed_channel *channel)
 {
-	fprintf(stderr, "kernel_xdp: flow list: line %u: %s\n", line, what);
-	return -EINVAL;
-}
-
-static int take_addr(const json_t *line, const char *name, struct tp_addr *out)
-{
-	char port_name[32];
-	const char *text = json_string_value(json_object_get(line, name));
-	json_int_t port;
-
-	snprintf(port_name, sizeof(port_name), "%s_port", name);
-	port = json_integer_value(json_object_get(line, port_name));
-	if (text == NULL || port < 1 || port > UINT16_MAX)
-		return -EINVAL;
-	return tp_addr_parse(text, (uint16_t)port, out);
-}
-
-static struct tp_flow_spec *list_next(struct list *list)
-{
-	struct tp_flow_spec *specs = list->specs;
-
-	if (list->n == list->room) {
-		list->room = list->room > 0 ? 2 * list->room : 1024;
-		specs = realloc(specs, list->room * sizeof(*specs));
-		if (specs == NULL)
-			return NULL;
-		list->specs = specs;
-	}
-	return &specs[list->n++];
-}
-
-static int take_channel(struct list *list, const json_t *line, uint32_t number)
-{
-	json_int_t channel = json_integer_value(json_object_get(line, "channel"));
-	struct tp_addr client, server, relay, peer;
-	struct tp_flow_spec *up, *down;
-
-	if (take_addr(line, "client", &client) < 0 || take_addr(line, "server", &server) < 0 ||
-			take_addr(line, "relay", &relay) < 0 || take_addr(line, "peer", &peer) < 0)
-		return bad(number,
-				"not an address and a port for each of client, server, relay, "
-				"peer");
-	if (channel < 0x4000 || channel > 0x4fff)
-		return bad(number, "no channel from 16384 to 20479");
-	if (list->listener_port != 0 && list->listener_port != server.port)
-		return bad(number, "another server_port");
-	list->listener_port = server.port;
-	up = list_next(list);
-	if (up == NULL)
-		return -ENOMEM;
-	*up = (struct tp_flow_spec){
-		.in_src = client,
-		.in_dst = server,
-		.in_channel = (uint16_t)channel,
-		.out_src = relay,
-		.out_dst = peer,
+	list->specs[list->n++] = (struct tp_flow_spec){
+		.in_src = channel->client,
+		.in_dst = channel->server,
+		.in_channel = channel->number,
+		.out_src = channel->relay,
+		.out_dst = channel->peer,
 		.deadline_ns = UINT64_MAX,
 	};
-	down = list_next(list);
-	if (down == NULL)
-		return -ENOMEM;
-	*down = (struct tp_flow_spec){
-		.in_src = peer,
-		.in_dst = relay,
-		.out_src = server,
-		.out_dst = client,
-		.out_channel = (uint16_t)channel,
+	list->specs[list->n++] = (struct tp_flow_spec){
+		.in_src = channel->peer,
+		.in_dst = channel->relay,
+		.out_src = channel->server,
+		.out_dst = channel->client,
+		.out_channel = channel->number,
 		.deadline_ns = UINT64_MAX,
 	};
-	return 0;
-}
-
-static int take_line(struct list *list, const char *text, uint32_t number)
-{
-	json_error_t error;
-	json_t *line = json_loads(text, 0, &error);
-	int rc = 0;
-
-	if (line == NULL)
-		return bad(number, error.text);
-	if (json_object_get(line, "ready") == NULL)
-		rc = take_channel(list, line, number);
-	json_decref(line);
-	return rc;
 }
 
 static int list_read(struct list *list, const char *path)
 {
-	FILE *file = fopen(path, "r");
-	uint32_t number = 0;
-	char *text = NULL;
-	size_t room = 0;
+	struct tp_listed_channel *channels;
+	struct tp_why why;
+	int64_t n = tp_channel_list_read(path, &channels, &why);
 	int rc = 0;
 
-	if (file == NULL) {
-		fprintf(stderr, "kernel_xdp: %s: %s\n", path, strerror(errno));
-		return -errno;
+	if (n < 0) {
+		fprintf(stderr, "kernel_xdp: %s\n", why.text);
+		return (int)n;
 	}
-	while (rc == 0 && getline(&text, &room, file) >= 0)
-		rc = take_line(list, text, ++number);
-	free(text);
-	fclose(file);
-	if (rc == 0 && list->n == 0)
-		rc = bad(number, "no flow in the file");
-	return rc;
+	list->listener_port = channels[0].server.port;
+	list->specs = calloc((size_t)n, 2 * sizeof(*list->specs));
+	for (int64_t i = 0; list->specs != NULL && i < n; i++) {
+		if (channels[i].server.port != list->listener_port)
+			rc = -EINVAL;
+		add_channel(list, &channels[i]);
+	}
+	if (rc < 0)
+		fprintf(stderr, "kernel_xdp: %s: more than one server_port\n", path);
+	free(channels);
+	return list->specs == NULL ? -ENOMEM : rc;
 }
 
 /* Of the interface: MAC address, as a source, and MTU. */

@@ -227,7 +227,7 @@ static int check(struct run *run, struct object *o, enum tp_path path)
 
 	if (rc != 0)
 		return rc < 0 ? rc : 0;
-	rig_open_pipe(run->rig, table.flows);
+	rig_open_pipe(run->rig, table.flows, tp_accounts_tally(table.accounts, 0));
 	for (uint32_t i = 0; i < CHECKED && i < o->n_flows && rc == 0; i++)
 		rc = check_flow(run, o, path, i);
 	o->is_checked[path] = rc == 0;

@@ -131,7 +131,7 @@ class Soak:
             for what, n in {"lost": lost, **{k: line[k] for k in DATAGRAMS}}.items():
                 self.b.sample("soak.traffic", {"families": pair_name(pair), "what": what}, "datagrams",
                               n, "higher" if what in ("sent", "received") else "lower")
-            for what in ("allocated", "deleted", "abandoned"):
+            for what in ("allocated", "deleted", "abandoned", "expired"):
                 self.b.sample("soak.churn", {"families": pair_name(pair), "what": what},
                               "allocations", line[what], "higher")
             self.sent += line["sent"]

@@ -259,7 +259,7 @@ static int measure(struct bench *b, struct row *row)
 	if (rc < 0)
 		return rc;
 	n = n > SAMPLE_BATCHES_MAX ? SAMPLE_BATCHES_MAX : n > 0 ? n : 1;
-	rig_open_pipe(b->rig, table.flows);
+	rig_open_pipe(b->rig, table.flows, tp_accounts_tally(table.accounts, 0));
 	rc = verify(b, row, order);
 	if (rc < 0)
 		return rc;

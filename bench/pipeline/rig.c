@@ -131,10 +131,11 @@ void rig_fill(struct rig *rig, enum tp_path path, const struct order *order)
 	}
 }
 
-void rig_open_pipe(struct rig *rig, const struct tp_flow_table *flows)
+void rig_open_pipe(struct rig *rig, const struct tp_flow_table *flows, struct tp_tally *tally)
 {
 	memset(&rig->pipe, 0, sizeof(rig->pipe));
 	rig->pipe.flows = flows;
+	rig->pipe.tally = tally;
 	rig->pipe.classify =
 			(struct tp_classify_conf){ TRAFFIC_RELAY_PORT_MIN, TRAFFIC_RELAY_PORT_MAX };
 	rig->pipe.egress_ports = ~0ull;

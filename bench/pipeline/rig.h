@@ -50,8 +50,8 @@ void rig_free(struct rig *rig);
 /** Fill the ring with the next frames. */
 void rig_fill(struct rig *rig, enum tp_path path, const struct order *order);
 
-/** A pipe of this table, counters zero. */
-void rig_open_pipe(struct rig *rig, const struct tp_flow_table *flows);
+/** A pipe of this table, counters zero; it counts in this tally. */
+void rig_open_pipe(struct rig *rig, const struct tp_flow_table *flows, struct tp_tally *tally);
 
 /**
  * Fill the ring and run it, untimed, until n packets are through, and look at each that comes out.

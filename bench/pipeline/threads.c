@@ -146,7 +146,8 @@ static void *reader_main(void *arg)
 	struct reader *r = arg;
 	struct tp_grace *grace = r->conf->table.grace;
 
-	rig_open_pipe(r->rig, r->conf->table.flows);
+	rig_open_pipe(r->rig, r->conf->table.flows,
+			tp_accounts_tally(r->conf->table.accounts, r->id));
 	tp_grace_reader_register(grace, r->id);
 	pthread_barrier_wait(&start);
 	tp_grace_online(grace, r->id);

@@ -8,11 +8,14 @@
 #include <string.h>
 
 #define READERS_MAX 256
+/* As many as flows that there ever are, churned ones too; address space. */
+#define ACCOUNTS_PER_SPEC (1u << 22)
 
 struct table {
 	struct world_want want; /* of the first path */
 	struct tp_flow_table_conf conf;
 	struct tp_flow_table *flows; /* NULL: not made yet */
+	struct tp_accounts *accounts;
 	bool has_path[TRAFFIC_PATHS];
 };
 
@@ -71,6 +74,7 @@ void world_free(struct world *world)
 {
 	for (uint32_t i = 0; i < world->n; i++) {
 		tp_flow_table_free(world->tables[i].flows);
+		tp_accounts_free(world->tables[i].accounts);
 		tp_grace_free(world->tables[i].conf.grace);
 	}
 	free(world);
@@ -84,6 +88,7 @@ int world_add_flow(struct tp_flow_table *flows, enum tp_path path, uint32_t i,
 	int rc;
 
 	for (uint32_t k = 0; k < n; k++) {
+		specs[k].account = 1 + i + k * ACCOUNTS_PER_SPEC;
 		rc = tp_flow_add(flows, &specs[k], &added[k]);
 		if (rc < 0)
 			return rc;
@@ -120,10 +125,22 @@ static int add_path(struct table *t, enum tp_path path)
 	return rc;
 }
 
+static int accounts_new(struct table *t)
+{
+	const struct tp_accounts_conf ac = {
+		.max_accounts = TRAFFIC_SPECS * ACCOUNTS_PER_SPEC,
+		.n_tallies = WORLD_TALLIES,
+	};
+
+	return tp_accounts_new(&ac, &t->accounts);
+}
+
 static int table_new(struct table *t)
 {
 	int rc = tp_grace_new(READERS_MAX, &t->conf.grace);
 
+	if (rc == 0)
+		rc = accounts_new(t);
 	if (rc == 0)
 		rc = tp_flow_table_new(&t->conf, &t->flows);
 	if (rc < 0)
@@ -143,6 +160,6 @@ int world_open(struct world *world, const struct world_want *want, struct world_
 		rc = add_path(t, want->path);
 	if (rc < 0)
 		return rc;
-	*out = (struct world_table){ t->flows, t->conf.grace };
+	*out = (struct world_table){ t->flows, t->conf.grace, t->accounts };
 	return 0;
 }

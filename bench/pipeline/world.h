@@ -11,10 +11,12 @@
 
 #include <stdint.h>
 
+#include "flow/account.h"
 #include "flow/flow.h"
 #include "traffic.h"
 
 #define WORLD_TABLES_MAX 128
+#define WORLD_TALLIES 64 /* threads that relay */
 
 /* A table that will be wanted; all of them are said before the first is made. */
 struct world_want {
@@ -32,6 +34,7 @@ void world_free(struct world *world);
 struct world_table {
 	struct tp_flow_table *flows;
 	struct tp_grace *grace;
+	struct tp_accounts *accounts; /* one for each flow; WORLD_TALLIES */
 };
 
 /**

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flows - a list of channels as turn-flows prints it, and the frames that go through them.
- *
- * One JSON object a line: client, client_port, server, server_port, channel, relay, relay_port,
- * peer, peer_port.  Lines without a client ({"ready":N}) are skipped.  A flow's number is its place
- * in the list.
+ * flows - the frames that go through channels which turn-flows has made (channel_list.h).
  */
 #ifndef WIRE_FLOWS_H
 #define WIRE_FLOWS_H

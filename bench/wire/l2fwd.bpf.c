@@ -2,14 +2,8 @@
 /*
  * l2fwd - XDP: the generator's packets to the AF_XDP socket of their queue, all else to the kernel.
  */
+#include "bpf/redirect.bpf.h"
 #include "payload.bpf.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_XSKMAP);
-	__uint(max_entries, 64);
-	__type(key, __u32);
-	__type(value, __u32);
-} xsks SEC(".maps");
 
 SEC("xdp")
 int wire_l2fwd(struct xdp_md *ctx)
@@ -18,7 +12,7 @@ int wire_l2fwd(struct xdp_md *ctx)
 
 	if (!wire_parse(ctx, &packet))
 		return XDP_PASS;
-	return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
+	return redirect_to_worker(ctx->rx_queue_index);
 }
 
 char LICENSE[] SEC("license") = "GPL";

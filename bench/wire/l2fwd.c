@@ -11,6 +11,7 @@
 
 #include "base/why.h"
 #include "io/afxdp.h"
+#include "io/netdev.h"
 #include "io/port.h"
 #include "io/umem.h"
 
@@ -177,7 +178,7 @@ static struct tp_port *make_port(const struct options *o, struct tp_umem *umem)
 	return port;
 }
 
-static struct l2fwd_bpf *steer_to(const struct options *o, const struct tp_port *port)
+static struct l2fwd_bpf *steer_to(const struct options *o, struct tp_port *port)
 {
 	struct l2fwd_bpf *skel;
 	uint32_t queue = 0;
@@ -190,6 +191,9 @@ static struct l2fwd_bpf *steer_to(const struct options *o, const struct tp_port 
 	err = bpf_map__update_elem(skel->maps.xsks, &queue, sizeof(queue), &fd, sizeof(fd), 0);
 	if (err != 0)
 		die_bpf("XSKMAP", err);
+	err = tp_afxdp_count_in(port, bpf_map__fd(skel->maps.queues));
+	if (err != 0)
+		die_bpf("map of queues", err);
 	attach_xdp(bpf_program__fd(skel->progs.wire_l2fwd), o->ifname,
 			o->mode == TP_XDP_SKB ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
 	return skel;

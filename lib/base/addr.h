@@ -85,6 +85,15 @@ static inline struct tp_addr tp_addr_ip_only(const struct tp_addr *a)
 	return ip;
 }
 
+/** The address with another port, host byte order. */
+static inline struct tp_addr tp_addr_with_port(const struct tp_addr *ip, uint16_t port)
+{
+	struct tp_addr a = *ip;
+
+	a.port = port;
+	return a;
+}
+
 static inline uint8_t tp_addr_ip_bytes(const struct tp_addr *a)
 {
 	return a->family == TP_IPV4 ? 4 : 16;

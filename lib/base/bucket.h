@@ -22,17 +22,29 @@ struct tp_bucket {
 	uint64_t full_ns; /* 0 at first: full */
 };
 
+/**
+ * Take n tokens, all or none, from the bucket that is full again at *full_ns: for who keeps many
+ * buckets of one rate.  per_sec and burst are at least 1, per_sec at most a thousand million.
+ *
+ * @return false: there are not as many, and none was taken
+ */
+static inline bool tp_bucket_take_at(
+		uint64_t *full_ns, uint32_t per_sec, uint32_t burst, uint32_t n, uint64_t now_ns)
+{
+	const uint64_t token_ns = TP_NS_PER_SEC / per_sec;
+	uint64_t new_ns = *full_ns > now_ns ? *full_ns : now_ns;
+
+	new_ns += token_ns * n;
+	if (new_ns - now_ns > token_ns * burst)
+		return false;
+	*full_ns = new_ns;
+	return true;
+}
+
 /** Take a token.  @return false: there is none, and none was taken */
 static inline bool tp_bucket_take(struct tp_bucket *bucket, uint64_t now_ns)
 {
-	const uint64_t token_ns = TP_NS_PER_SEC / bucket->per_sec;
-	uint64_t full_ns = bucket->full_ns > now_ns ? bucket->full_ns : now_ns;
-
-	full_ns += token_ns;
-	if (full_ns - now_ns > token_ns * bucket->burst)
-		return false;
-	bucket->full_ns = full_ns;
-	return true;
+	return tp_bucket_take_at(&bucket->full_ns, bucket->per_sec, bucket->burst, 1, now_ns);
 }
 
 #endif

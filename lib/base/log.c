@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
+#include "base/clock.h"
+
 #include <jansson.h>
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MESSAGE_MAX 1000
-#define TIME_STRLEN 32
 
 /* A message of quotes and backslashes doubles in JSON; 200 for the time, the level and the keys. */
 #define LINE_MAX_BYTES (2 * MESSAGE_MAX + 200)
@@ -103,17 +105,26 @@ static void clean(char *text)
 	}
 }
 
-/* RFC 3339, UTC, milliseconds. */
-static void format_time(char out[TIME_STRLEN])
+const char *tp_log_time(uint64_t wall_ns, char out[TP_LOG_TIME_STRLEN])
 {
-	struct timespec ts;
+	time_t sec = (time_t)(wall_ns / TP_NS_PER_SEC);
 	struct tm tm;
 	size_t n;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	gmtime_r(&ts.tv_sec, &tm);
-	n = strftime(out, TIME_STRLEN, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out + n, TIME_STRLEN - n, ".%03dZ", (int)(ts.tv_nsec / 1000000));
+	gmtime_r(&sec, &tm);
+	n = strftime(out, TP_LOG_TIME_STRLEN, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(out + n, TP_LOG_TIME_STRLEN - n, ".%03dZ",
+			(int)(wall_ns % TP_NS_PER_SEC / TP_NS_PER_MS));
+	return out;
+}
+
+/* What every object begins with. */
+static json_t *json_line(enum tp_log_level level, const char *message)
+{
+	char now[TP_LOG_TIME_STRLEN];
+
+	return json_pack("{s:s, s:s, s:s}", "time", tp_log_time(tp_clock_read(CLOCK_REALTIME), now),
+			"level", levels[level].name, "message", message);
 }
 
 static size_t format_text(enum tp_log_level level, const char *message, char line[LINE_MAX_BYTES])
@@ -125,13 +136,9 @@ static size_t format_text(enum tp_log_level level, const char *message, char lin
 /* Out of memory, jansson has nothing to say; then the line is text. */
 static size_t format_json(enum tp_log_level level, const char *message, char line[LINE_MAX_BYTES])
 {
-	char now[TIME_STRLEN];
-	json_t *json;
+	json_t *json = json_line(level, message);
 	size_t n;
 
-	format_time(now);
-	json = json_pack("{s:s, s:s, s:s}", "time", now, "level", levels[level].name, "message",
-			message);
 	n = json_dumpb(json, line, LINE_MAX_BYTES, JSON_COMPACT);
 	json_decref(json);
 	return n > 0 && n < LINE_MAX_BYTES ? n : format_text(level, message, line);
@@ -166,5 +173,66 @@ void tp_log(enum tp_log_level level, const char *fmt, ...)
 		n = format_text(level, message, line);
 	line[n] = '\n';
 	write_line(line, n + 1);
+	errno = err;
+}
+
+/* ---- records ---- */
+
+#define RECORD_FLAGS (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY)
+
+static int append(const char *buffer, size_t size, void *ctx)
+{
+	return fwrite(buffer, 1, size, ctx) == size ? 0 : -1;
+}
+
+static int write_fields(FILE *f, json_t *fields)
+{
+	const char *key;
+	json_t *value;
+	int rc = 0;
+
+	json_object_foreach (fields, key, value) {
+		fprintf(f, " %s=", key);
+		if (rc == 0)
+			rc = json_dump_callback(value, append, f, RECORD_FLAGS);
+	}
+	return rc;
+}
+
+static int write_text_record(FILE *f, const char *event, json_t *fields)
+{
+	fprintf(f, "turnpike: %s", event);
+	return write_fields(f, fields);
+}
+
+static int write_json_record(FILE *f, const char *event, json_t *fields)
+{
+	json_t *json = json_line(TP_LOG_INFO, event);
+	int rc = json == NULL ? -1 : json_object_update(json, fields);
+
+	if (rc == 0)
+		rc = json_dump_callback(json, append, f, RECORD_FLAGS);
+	json_decref(json);
+	return rc;
+}
+
+void tp_log_record(const char *event, json_t *fields)
+{
+	int err = errno, rc;
+	char *line = NULL;
+	size_t len;
+	FILE *f;
+
+	if (!tp_log_writes(TP_LOG_INFO))
+		return;
+	f = open_memstream(&line, &len);
+	if (f == NULL)
+		return;
+	rc = conf.format == TP_LOG_JSON ? write_json_record(f, event, fields)
+					: write_text_record(f, event, fields);
+	fputc('\n', f);
+	if (fclose(f) == 0 && rc == 0)
+		write_line(line, len);
+	free(line);
 	errno = err;
 }

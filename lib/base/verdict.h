@@ -21,6 +21,7 @@
 	X(DROP_CHANNEL_DATA, "drop_channel_data", "ChannelData shorter than its length field")     \
 	X(DROP_ZERO_CSUM,    "drop_zero_csum",    "UDP over IPv6 without a checksum")              \
 	X(DROP_EXPIRED,      "drop_expired",      "channel or allocation past its deadline")       \
+	X(DROP_RATE,         "drop_rate",         "beyond the allocation's packets or bits a second") \
 	X(DROP_HEADROOM,     "drop_headroom",     "no room in front of the frame to grow a header") \
 	X(DROP_PUNT_FULL,    "drop_punt_full",    "ring to the kernel path is full")               \
 	X(DROP_TX_FULL,      "drop_tx_full",      "transmit ring is full")
@@ -46,6 +47,10 @@
 	X(DROP_DONT_FRAG,    "drop_dont_fragment", "Send with DONT-FRAGMENT that is larger than the way out") \
 	X(DROP_ICMP,         "drop_icmp",         "ICMP error that is damaged or quotes no UDP datagram") \
 	X(DROP_ICMP_RATE,    "drop_icmp_rate",    "ICMP error beyond the number that clients are told") \
+	X(DROP_RATE,         "drop_rate",         "beyond the allocation's packets or bits a second") \
+	X(DROP_SOURCE_RATE,  "drop_source_rate",  "unauthenticated, beyond the answers to its source") \
+	X(DROP_TOTAL_RATE,   "drop_total_rate",   "unauthenticated, beyond the answers to all sources") \
+	X(DROP_TRY_RATE,     "drop_try_rate",     "credentials not looked at, after too many wrong ones") \
 	X(DROP_SEND,         "drop_send",         "send queue full or the kernel refused it")
 /* clang-format on */
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow.h"
 
+#include "flow/account.h"
 #include "flow/frame.h"
 #include "flow/index.h"
 #include "flow/pages.h"
+#include "wire/channel.h"
 #include "wire/checksum.h"
 #include "wire/ip.h"
 
@@ -21,8 +23,8 @@
 #define TCLASS_DSCP 0xfc /* the rest is ECN */
 
 _Static_assert(sizeof(struct tp_flow) == 128, "two cache lines");
-_Static_assert(offsetof(struct tp_flow, hdr) + TP_IPV4_LEN + TP_UDP_LEN <= 64,
-		"IPv4 headers towards a peer are in the first line");
+_Static_assert(offsetof(struct tp_flow, hdr) + TP_IPV4_LEN + TP_UDP_LEN + TP_CHANNEL_HDR_LEN <= 64,
+		"IPv4 headers are in the first line");
 _Static_assert(offsetof(struct tp_flow, key) % 8 == 0, "compared by words");
 
 /* Of any kind. */
@@ -46,7 +48,7 @@ struct tp_flow_table {
 	uint64_t label_seed; /* another one: labels are sent, and must tell nothing about the table
 			      */
 	alignas(64) struct tp_grace *grace;
-	struct tp_flow *free; /* LIFO: the flow freed last is the one in cache */
+	uint32_t free; /* LIFO: the flow freed last is the one in cache; TP_INDEX_NONE: none */
 	uint32_t max[POOLS];
 	uint32_t n_touched; /* flows[] from here on were never used: no page behind them */
 	uint32_t n_live;
@@ -144,6 +146,7 @@ int tp_flow_table_new(const struct tp_flow_table_conf *conf, struct tp_flow_tabl
 		return -ENOMEM;
 	memset(table, 0, sizeof(*table));
 	table->grace = conf->grace;
+	table->free = TP_INDEX_NONE;
 	table->tclass_clear = conf->clears_dscp ? TCLASS_DSCP : 0;
 	table->whole_max = conf->lowest_ipv6_mtu != 0 ? conf->lowest_ipv6_mtu : UINT16_MAX;
 	set_sizes(table, conf);
@@ -177,9 +180,10 @@ void tp_flow_table_free(struct tp_flow_table *table)
 /* There is one: each pool's n_held is below its maximum, and the array is for all. */
 static struct tp_flow *flow_get(struct tp_flow_table *table)
 {
-	struct tp_flow *flow = table->free;
+	struct tp_flow *flow;
 
-	if (flow != NULL) {
+	if (table->free != TP_INDEX_NONE) {
+		flow = &table->flows[table->free];
 		table->free = flow->next_free;
 	} else {
 		assert(table->n_touched < table_flows(table));
@@ -192,7 +196,7 @@ static struct tp_flow *flow_get(struct tp_flow_table *table)
 static void flow_put(struct tp_flow_table *table, struct tp_flow *flow)
 {
 	flow->next_free = table->free;
-	table->free = flow;
+	table->free = number_of(table, flow);
 }
 
 static void key_build(union tp_flow_key *key, const struct tp_addr *src, const struct tp_addr *dst,
@@ -307,6 +311,7 @@ static void flow_build(const struct tp_flow_table *table, struct tp_flow *flow,
 		flow->key = key->flow;
 	flow->whole_max = is_out6 ? table->whole_max : UINT16_MAX;
 	flow->tclass_clear = table->tclass_clear;
+	flow->account_at = tp_account_at(spec->account, spec_is_up(spec));
 	flow->in_sum = key_sum(&key->flow);
 	flow->out_sum = key_sum(&out);
 	if (is_out6)
@@ -476,6 +481,9 @@ void tp_flow_set_deadline(struct tp_flow *flow, uint64_t deadline_ns)
 
 void tp_flow_set_next_hop(struct tp_flow *flow, const struct tp_next_hop *nh)
 {
+	/* Here, so that no packet need ask. */
+	if (nh != NULL && nh->port >= TP_EGRESS_PORTS)
+		nh = NULL;
 	/* Pairs with the acquire in tp_rewrite(): what nh points at is written before nh is seen.
 	 */
 	atomic_store_explicit(&flow->next_hop, nh, memory_order_release);

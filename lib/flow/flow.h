@@ -59,6 +59,7 @@ struct tp_flow_spec {
 	 * other allocation's downward flow has them in its key; the packet leaves by that flow.
 	 */
 	bool is_hairpin;
+	uint32_t account;     /* of the allocation; see account.h */
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC; from then on the flow carries nothing */
 };
 
@@ -118,7 +119,8 @@ union tp_flow_key {
 	struct tp_flow_key6 v6;
 };
 
-/* First line: what every packet reads.  Second line: rest of the headers, and the key. */
+/* First line: what every packet reads, of IPv4 all of it.  Second line: rest of the headers, and
+ * the key. */
 struct tp_flow {
 	alignas(64) _Atomic uint64_t deadline_ns;
 	_Atomic(const struct tp_next_hop *)
@@ -133,9 +135,10 @@ struct tp_flow {
 	uint16_t ip_sum;              /* IPv4: folded sum of the prebuilt header's constant words */
 	uint16_t whole_max;           /* larger packets that came without DF are fragmented: to
 					 IPv6 only */
+	uint32_t account_at;          /* tp_account_at() of the allocation and this direction */
 	uint8_t hdr[TP_FLOW_HDR_MAX]; /* IP, UDP, ChannelData; lengths, TTL, checksums left zero */
+	uint32_t next_free;           /* the writer's: number of a flow */
 	union tp_flow_key key;        /* but of TP_FLOW_SENDS, whose key is the table's */
-	struct tp_flow *next_free;    /* the writer's */
 };
 
 /*
@@ -185,7 +188,10 @@ void tp_flow_del(struct tp_flow_table *table, struct tp_flow *flow);
 /** Writer, any time. */
 void tp_flow_set_deadline(struct tp_flow *flow, uint64_t deadline_ns);
 
-/** Writer, any time.  NULL sends the flow's packets to the kernel path. */
+/**
+ * Writer, any time.  NULL, or a port that no mask of ports has (TP_EGRESS_PORTS and above), sends
+ * the flow's packets to the kernel path.
+ */
 void tp_flow_set_next_hop(struct tp_flow *flow, const struct tp_next_hop *nh);
 
 /** Flows in the table (not counting those that wait for readers). */

@@ -12,6 +12,8 @@
 #include <stdalign.h>
 #include <stdint.h>
 
+#define TP_EGRESS_PORTS 64 /* bits of a mask of ports */
+
 #define TP_L2_UNTAGGED 12 /* both MACs */
 #define TP_L2_TAGGED 16   /* both MACs and an 802.1Q tag */
 
@@ -20,7 +22,7 @@ struct tp_next_hop {
 	 */
 	alignas(64) uint8_t l2[TP_L2_TAGGED];
 	uint8_t l2_len; /* TP_L2_UNTAGGED or TP_L2_TAGGED */
-	uint16_t port;  /* index of the egress interface in the configuration */
+	uint16_t port;  /* index of the egress interface */
 	uint16_t mtu;   /* largest IP packet, bytes */
 };
 

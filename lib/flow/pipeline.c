@@ -170,6 +170,28 @@ static __attribute__((noinline)) enum tp_verdict rewrite_indication(struct tp_pi
 			env->egress_ports, env->now_ns, env->ip_id);
 }
 
+/* Is the peer of this direction in IPv6? */
+static inline bool is_peer6(const struct tp_flow *flow)
+{
+	return (flow->flags & (flow->flags & TP_FLOW_UP ? TP_FLOW_OUT6 : TP_FLOW_IN6)) != 0;
+}
+
+/* Of a frame that could be sent: may it be?  A hairpin is up for one allocation, down for another.
+ */
+static __attribute__((noinline)) enum tp_verdict admit(struct tp_metered *metered,
+		const struct tp_flow *in, const struct tp_flow *out, uint16_t data_len,
+		uint64_t now_ns)
+{
+	if (!tp_metered_take(metered, in->account_at, tp_meter_bytes(data_len, is_peer6(in)),
+			    now_ns))
+		return TP_DROP_RATE;
+	if (in != out &&
+			!tp_metered_take(metered, out->account_at,
+					tp_meter_bytes(data_len, is_peer6(out)), now_ns))
+		return TP_DROP_RATE;
+	return TP_FORWARD;
+}
+
 /* To the end of out->forward, or away.  out_flow NULL: there is none to leave by. */
 INLINE void rewrite_one(struct tp_pipe *pipe, const struct item *item, const struct tp_flow *in,
 		const struct tp_flow *out_flow, struct rewrite_env *env, struct tp_pipe_out *out)
@@ -188,8 +210,12 @@ INLINE void rewrite_one(struct tp_pipe *pipe, const struct item *item, const str
 			v = rewrite(sent, item->frame, &item->parsed, in, out_flow, env, way);
 		}
 	}
+	if (v == TP_FORWARD && env->metered != NULL)
+		v = admit(env->metered, in, out_flow, item->parsed.data_len, env->now_ns);
 	if (v == TP_FORWARD) {
 		tp_stat_add(&pipe->stats.path[path_of_way[way]], 1);
+		out->charge[out->n_forward] = (struct tp_charge){ in->account_at,
+			out_flow->account_at, item->parsed.data_len };
 		out->n_forward++;
 	} else {
 		dispose(pipe, out, item->frame, v);
@@ -220,7 +246,12 @@ static __attribute__((noinline)) void rewrite_hairpins(struct tp_pipe *pipe, str
 static void pass_rewrite(struct tp_pipe *pipe, struct item items[], uint32_t n,
 		struct tp_flow *const in[], uint64_t now_ns, struct tp_pipe_out *out)
 {
-	struct rewrite_env env = { pipe->egress_ports, now_ns, pipe->ip_id };
+	struct rewrite_env env = {
+		.egress_ports = pipe->egress_ports,
+		.now_ns = now_ns,
+		.ip_id = pipe->ip_id,
+		.metered = pipe->tally != NULL ? pipe->tally->metered : NULL,
+	};
 	uint8_t hairpin[TP_BURST];
 	uint32_t i, n_hairpins = 0;
 
@@ -233,6 +264,38 @@ static void pass_rewrite(struct tp_pipe *pipe, struct item items[], uint32_t n,
 	if (n_hairpins > 0)
 		rewrite_hairpins(pipe, items, in, hairpin, n_hairpins, &env, out);
 	pipe->ip_id = env.ip_id;
+}
+
+/* What is about to be counted: of as many accounts as there are packets. */
+static void prefetch_accounts(const struct tp_tally *tally, struct tp_flow *const in[], uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (in[i] != NULL)
+			__builtin_prefetch(&tally->words[in[i]->account_at], 1);
+}
+
+/* Pass 4, accounts. */
+static void pass_count(struct tp_tally *tally, const struct tp_pipe_out *out)
+{
+	for (uint32_t i = 0; i < out->n_forward; i++) {
+		const struct tp_charge *c = &out->charge[i];
+
+		tp_tally_count(tally, c->in_at, c->data_len);
+		if (c->out_at != c->in_at)
+			tp_tally_count(tally, c->out_at, c->data_len);
+	}
+}
+
+void tp_pipe_uncount(struct tp_pipe *pipe, const struct tp_pipe_out *out, uint32_t i)
+{
+	const struct tp_charge *c = &out->charge[i];
+
+	assert(i < out->n_forward);
+	if (pipe->tally == NULL)
+		return;
+	tp_tally_uncount(pipe->tally, c->in_at, c->data_len);
+	if (c->out_at != c->in_at)
+		tp_tally_uncount(pipe->tally, c->out_at, c->data_len);
 }
 
 void tp_pipe_burst(struct tp_pipe *pipe, const struct tp_frame frames[], uint32_t n,
@@ -249,7 +312,11 @@ void tp_pipe_burst(struct tp_pipe *pipe, const struct tp_frame frames[], uint32_
 
 	n_items = pass_classify(pipe, frames, n, items, query, sends, out);
 	find_flows(pipe->flows, query, n_items, in);
+	if (pipe->tally != NULL)
+		prefetch_accounts(pipe->tally, in, n_items);
 	pass_rewrite(pipe, items, n_items, in, now_ns, out);
+	if (pipe->tally != NULL)
+		pass_count(pipe->tally, out);
 
 	assert(out->n_forward + out->n_punt + out->n_dead == n);
 }

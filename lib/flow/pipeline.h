@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/verdict.h"
+#include "flow/account.h"
 #include "flow/flow.h"
 #include "flow/frame.h"
 #include "flow/indication.h"
@@ -88,13 +89,21 @@ struct tp_pipe {
 	uint64_t egress_ports; /* bit i: can send on interface i; what leaves elsewhere is punted */
 	uint16_t ip_id;        /* next IPv4 identification */
 	struct tp_tid_source tids; /* of Data indications; seed it */
+	struct tp_tally *tally;    /* borrowed; NULL: nothing is counted, nothing limited */
 	struct tp_pipe_stats stats;
+};
+
+/* Whose a frame is: tp_account_at() of the flow that found it and of the one by which it leaves. */
+struct tp_charge {
+	uint32_t in_at, out_at; /* the same but on a hairpin */
+	uint16_t data_len;
 };
 
 /* Where the frames of a burst went.  The caller sends, hands over or frees them. */
 struct tp_pipe_out {
 	uint32_t n_forward, n_punt, n_dead;
 	struct tp_frame forward[TP_BURST]; /* .port is the egress port */
+	struct tp_charge charge[TP_BURST]; /* of forward[] */
 	struct tp_frame punt[TP_BURST];    /* as received */
 	struct tp_frame dead[TP_BURST];    /* already counted under their reason */
 };
@@ -104,9 +113,13 @@ struct tp_pipe_out {
  *
  * Counts rx_pkts, rx_bytes, path and the drops of `dead`.  The caller counts the rest, since only
  * it knows: TP_FORWARD and tx_bytes, or TP_DROP_TX_FULL, for each of `forward`; TP_PUNT or
- * TP_DROP_PUNT_FULL for each of `punt`.
+ * TP_DROP_PUNT_FULL for each of `punt`.  In accounts all of `forward` are counted:
+ * tp_pipe_uncount() those that could not be sent.
  */
 void tp_pipe_burst(struct tp_pipe *pipe, const struct tp_frame frames[], uint32_t n,
 		uint64_t now_ns, struct tp_pipe_out *out);
+
+/** Frame i of out->forward was not sent. */
+void tp_pipe_uncount(struct tp_pipe *pipe, const struct tp_pipe_out *out, uint32_t i);
 
 #endif

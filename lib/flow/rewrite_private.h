@@ -168,7 +168,7 @@ INLINE uint64_t deadline(const struct tp_flow *flow)
 /* Asked of the one next hop that the packet is then given: the writer may change it any time. */
 INLINE bool can_send(uint64_t egress_ports, const struct tp_next_hop *nh)
 {
-	return nh->port < 64 && (egress_ports >> nh->port & 1) != 0;
+	return (egress_ports >> nh->port & 1) != 0;
 }
 
 /*
@@ -230,6 +230,7 @@ INLINE void write_udp(uint8_t *udp, uint32_t udp_len, uint16_t csum)
 struct rewrite_env {
 	uint64_t egress_ports, now_ns;
 	uint16_t ip_id;
+	struct tp_metered *metered; /* the pipeline's; NULL: no limits */
 };
 
 /*

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * afxdp - the AF_XDP port: one socket on one queue of one interface.
+ * afxdp - the AF_XDP port: one queue of one interface.
  *
  * Binding follows the ladder zero-copy, copy (or generic mode when the program is attached
  * there) and reads back from the kernel what was got.  XDP_USE_NEED_WAKEUP always;
  * SO_PREFER_BUSY_POLL where the socket has a NAPI id.  The steps of a burst: rx refills the
  * fill ring first, then peeks; tx only queues; flush is the one system call, then completions.
+ *
+ * In copy and skb mode there are two sockets on the queue, one that receives and one that sends,
+ * with one fill and one completion ring: the kernel counts the memory of packets being sent in the
+ * socket's own cache lines, which the softirq that receives would otherwise fetch for each packet
+ * (bench/README.md, Findings).  In zero-copy mode the kernel touches no socket, and there is one.
  *
  * Threads: see port.h.  Creation by the control thread, before the worker runs.
  */
@@ -42,8 +47,17 @@ struct tp_afxdp_conf {
  */
 int tp_afxdp_new(const struct tp_afxdp_conf *conf, struct tp_port **out, struct tp_why *why);
 
-/** The socket, for the XSKMAP. */
+/** The socket that receives, for the XSKMAP. */
 int tp_afxdp_fd(const struct tp_port *port);
+
+/**
+ * Tell the XDP program how many frames were taken, so that it drops early what this queue's worker
+ * could not take.  Before traffic is directed here.
+ *
+ * @param map_fd  array of struct tp_bpf_queue by queue (bpf/steer.h); borrowed for the call
+ * @return 0 or -E
+ */
+int tp_afxdp_count_in(struct tp_port *port, int map_fd);
 
 /** Mode got: TP_XDP_ZEROCOPY, TP_XDP_COPY or TP_XDP_SKB. */
 enum tp_xdp_mode tp_afxdp_mode(const struct tp_port *port);
@@ -53,18 +67,5 @@ enum tp_xdp_mode tp_afxdp_mode(const struct tp_port *port);
  * in the worker's hands, they sum to tp_umem_chunks().  Worker thread, or when it has stopped.
  */
 uint32_t tp_afxdp_in_rings(const struct tp_port *port);
-
-/**
- * @return whether the interface takes VLAN tags off in hardware (ethtool: rx-vlan-offload).  XDP
- *         then sees frames of all VLANs as untagged ones.
- */
-bool tp_if_strips_vlan(const char *ifname);
-
-/** Number of receive queues of an interface (ETHTOOL_GCHANNELS, else sysfs); 0: unknown interface.
- */
-uint32_t tp_if_queues(const char *ifname);
-
-/** Write the command that gives an interface n queues.  @return buf */
-char *tp_if_queues_command(const char *ifname, uint32_t n, char *buf, size_t room);
 
 #endif

@@ -416,33 +416,28 @@ int tp_nl_get_link(struct tp_nl *nl, unsigned int ifindex, struct tp_nl_link *ou
 	return link_read(answer, out) ? 0 : -EBADMSG;
 }
 
-/* One message of the dump's answer.  @return false: it was the last, or an error in *rc */
-static bool links_take(const struct nlmsghdr *nlh,
-		void (*each)(void *ctx, const struct tp_nl_link *link), void *ctx, int *rc)
+/* One message of a dump's answer.  @return false: it was the last, or an error in *rc */
+static bool dump_take(const struct nlmsghdr *nlh, uint16_t want,
+		void (*take)(void *ctx, const struct nlmsghdr *nlh), void *ctx, int *rc)
 {
 	const struct nlmsgerr *err = mnl_nlmsg_get_payload(nlh);
-	struct tp_nl_link link;
 
 	if (nlh->nlmsg_type == NLMSG_ERROR)
 		*rc = mnl_nlmsg_get_payload_len(nlh) >= sizeof(*err) && err->error != 0 ? err->error
 											: -EBADMSG;
 	if (nlh->nlmsg_type == NLMSG_ERROR || nlh->nlmsg_type == NLMSG_DONE)
 		return false;
-	if (nlh->nlmsg_type == RTM_NEWLINK && link_read(nlh, &link))
-		each(ctx, &link);
+	if (nlh->nlmsg_type == want)
+		take(ctx, nlh);
 	return true;
 }
 
-int tp_nl_get_links(
-		struct tp_nl *nl, void (*each)(void *ctx, const struct tp_nl_link *link), void *ctx)
+static int dump(struct tp_nl *nl, struct nlmsghdr *question, uint16_t want,
+		void (*take)(void *ctx, const struct nlmsghdr *nlh), void *ctx)
 {
-	alignas(NLMSG_ALIGNTO) uint8_t buf[QUESTION_BYTES];
-	struct nlmsghdr *question = question_init(buf, RTM_GETLINK, NLM_F_DUMP);
 	const struct nlmsghdr *nlh;
 	int n, rc = 0;
 
-	mnl_nlmsg_put_extra_header(question, sizeof(struct ifinfomsg));
-	mnl_attr_put_u32(question, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	question->nlmsg_seq = ++nl->seq;
 	if (mnl_socket_sendto(nl->ask, question, question->nlmsg_len) < 0)
 		return -errno;
@@ -451,10 +446,64 @@ int tp_nl_get_links(
 		if (nlh == NULL)
 			return -errno;
 		for (; mnl_nlmsg_ok(nlh, n); nlh = mnl_nlmsg_next(nlh, &n)) {
-			if (!links_take(nlh, each, ctx, &rc))
+			if (!dump_take(nlh, want, take, ctx, &rc))
 				return rc;
 		}
 	}
+}
+
+struct link_sink {
+	void (*each)(void *ctx, const struct tp_nl_link *link);
+	void *ctx;
+};
+
+static void link_take(void *ctx, const struct nlmsghdr *nlh)
+{
+	const struct link_sink *sink = ctx;
+	struct tp_nl_link link;
+
+	if (link_read(nlh, &link))
+		sink->each(sink->ctx, &link);
+}
+
+int tp_nl_get_links(
+		struct tp_nl *nl, void (*each)(void *ctx, const struct tp_nl_link *link), void *ctx)
+{
+	alignas(NLMSG_ALIGNTO) uint8_t buf[QUESTION_BYTES];
+	struct nlmsghdr *question = question_init(buf, RTM_GETLINK, NLM_F_DUMP);
+	struct link_sink sink = { each, ctx };
+
+	mnl_nlmsg_put_extra_header(question, sizeof(struct ifinfomsg));
+	mnl_attr_put_u32(question, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	return dump(nl, question, RTM_NEWLINK, link_take, &sink);
+}
+
+struct addr_sink {
+	void (*each)(void *ctx, const struct tp_addr *ip);
+	void *ctx;
+};
+
+static void addr_take(void *ctx, const struct nlmsghdr *nlh)
+{
+	const struct addr_sink *sink = ctx;
+	/* On a point-to-point link IFA_ADDRESS is the other end's. */
+	const struct nlattr *attr = attr_find(nlh, sizeof(struct ifaddrmsg), IFA_LOCAL);
+	struct tp_addr ip;
+
+	if (attr == NULL)
+		attr = attr_find(nlh, sizeof(struct ifaddrmsg), IFA_ADDRESS);
+	if (attr_ip(attr, &ip))
+		sink->each(sink->ctx, &ip);
+}
+
+int tp_nl_get_addrs(struct tp_nl *nl, void (*each)(void *ctx, const struct tp_addr *ip), void *ctx)
+{
+	alignas(NLMSG_ALIGNTO) uint8_t buf[QUESTION_BYTES];
+	struct nlmsghdr *question = question_init(buf, RTM_GETADDR, NLM_F_DUMP);
+	struct addr_sink sink = { each, ctx };
+
+	mnl_nlmsg_put_extra_header(question, sizeof(struct ifaddrmsg));
+	return dump(nl, question, RTM_NEWADDR, addr_take, &sink);
 }
 
 /* src may be NULL: as a packet without source address would go. */

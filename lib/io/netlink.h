@@ -84,6 +84,14 @@ int tp_nl_get_links(struct tp_nl *nl, void (*each)(void *ctx, const struct tp_nl
 		void *ctx);
 
 /**
+ * All addresses of this host, one call of `each` for each (port 0); it must not ask anything
+ * itself.
+ *
+ * @return 0; on an error some may have been told
+ */
+int tp_nl_get_addrs(struct tp_nl *nl, void (*each)(void *ctx, const struct tp_addr *ip), void *ctx);
+
+/**
  * Route lookup with the source address; ports are ignored.
  *
  * @return 0; -ENETUNREACH (also when src is not ours), -EHOSTUNREACH, -EINVAL (blackhole), ...

@@ -34,6 +34,7 @@ struct tp_port_info {
 	X(tx_pkts, "frames handed to the kernel for transmission")                 \
 	X(tx_kicks, "system calls that asked the kernel to transmit")              \
 	X(tx_errors, "transmit calls refused for a reason other than a full ring") \
+	X(rx_overload, "XDP: dropped because the worker was too far behind")       \
 	X(rx_dropped, "kernel: dropped for other reasons")                         \
 	X(rx_invalid_descs, "kernel: invalid receive descriptors")                 \
 	X(tx_invalid_descs, "kernel: invalid transmit descriptors")                \

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "bpf/steer.h"
+#include "io/steer_conf.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -22,10 +23,11 @@
 #include <unistd.h>
 
 #define KERNEL_ENOTSUPP 524 /* not in <errno.h>, yet BPF calls return it */
-#define PORTS_BYTES (sizeof(struct tp_bpf_ports) * TP_BPF_MAX_RELAYS)
 
 _Static_assert(sizeof(struct tp_bpf_accept) == sizeof(uint64_t) * TP_BPF_ACCEPT_WORDS,
 		"an array of words");
+#define TP_BPF_ADDRS_WORDS (sizeof(((struct tp_bpf_accept *)NULL)->addrs) / sizeof(uint64_t))
+
 _Static_assert(TP_STEER_MAX_ADDRS == TP_BPF_MAX_ADDRS, "one limit, two headers");
 _Static_assert(TP_STEER_MAX_LISTENERS == TP_BPF_MAX_LISTENERS, "one limit, two headers");
 _Static_assert(TP_STEER_MAX_RELAYS == TP_BPF_MAX_RELAYS, "one limit, two headers");
@@ -40,9 +42,9 @@ struct tp_steer_if {
 
 struct tp_steer {
 	LIST_HEAD(tp_steer_ifs, tp_steer_if) ifs;
-	struct tp_bpf_conf bpf_conf; /* .rodata of every program */
-	struct tp_bpf_ports *ports;  /* the map "ports", shared with the kernel */
-	uint32_t addrs_here;         /* bit i: bpf_conf.addr[i] is this host's */
+	struct tp_bpf_conf bpf_conf;             /* .rodata of every program */
+	struct tp_bpf_ports *ports;              /* the map "ports", shared with the kernel */
+	uint64_t addrs_here[TP_BPF_ADDRS_WORDS]; /* bit i: bpf_conf.addr[i] is this host's */
 	uint32_t n_relays;
 	struct relay_lookup_bpf *lookup;
 	struct bpf_link *lookup_link;
@@ -108,91 +110,9 @@ static int refused(struct tp_why *why, int err, const char *what)
 	}
 }
 
-static struct tp_bpf_addr bpf_addr(const struct tp_addr *a)
+static size_t ports_bytes(const struct tp_steer *steer)
 {
-	struct tp_bpf_addr b = { .is_v6 = a->family == TP_IPV6, .relay = TP_BPF_NO_RELAY };
-
-	memcpy(b.ip, a->ip, sizeof(b.ip));
-	return b;
-}
-
-/* Find or add an address.  @return its index, -1 when there are too many */
-static int intern_addr(struct tp_bpf_conf *out, const struct tp_addr *a)
-{
-	struct tp_bpf_addr b = bpf_addr(a);
-	uint32_t i;
-
-	for (i = 0; i < out->n_addrs; i++)
-		if (out->addr[i].is_v6 == b.is_v6 &&
-				memcmp(out->addr[i].ip, b.ip, sizeof(b.ip)) == 0)
-			return (int)i;
-	if (out->n_addrs == TP_BPF_MAX_ADDRS)
-		return -1;
-	out->addr[out->n_addrs] = b;
-	return (int)out->n_addrs++;
-}
-
-static int too_many_addrs(struct tp_why *why)
-{
-	return tp_why_set(why, -E2BIG, "more than %d local addresses", TP_STEER_MAX_ADDRS);
-}
-
-static int add_listener(struct tp_bpf_conf *out, const struct tp_addr *a, struct tp_why *why)
-{
-	char text[TP_ADDR_STRLEN];
-	int i;
-
-	if ((a->family != TP_IPV4 && a->family != TP_IPV6) || a->port == 0)
-		return tp_why_set(why, -EINVAL, "listener %s: needs an address and a port",
-				tp_addr_format(a, text));
-	i = intern_addr(out, a);
-	if (i < 0)
-		return too_many_addrs(why);
-	out->listener[out->n_listeners++] = (struct tp_bpf_listener){
-		.port_be = htons(a->port),
-		.addr = (uint8_t)i,
-	};
-	return 0;
-}
-
-static int add_relay(struct tp_bpf_conf *out, const struct tp_addr *a, uint32_t relay,
-		struct tp_why *why)
-{
-	char text[TP_ADDR_STRLEN];
-	int i;
-
-	if (a->family != TP_IPV4 && a->family != TP_IPV6)
-		return tp_why_set(why, -EINVAL, "relay address %u: no address", relay);
-	i = intern_addr(out, a);
-	if (i < 0)
-		return too_many_addrs(why);
-	if (out->addr[i].relay != TP_BPF_NO_RELAY)
-		return tp_why_set(why, -EINVAL, "relay address %s: given twice",
-				tp_addr_format_ip(a, text));
-	out->addr[i].relay = (uint8_t)relay;
-	return 0;
-}
-
-static int make_bpf_conf(
-		const struct tp_steer_conf *conf, struct tp_bpf_conf *out, struct tp_why *why)
-{
-	uint32_t i;
-	int err = 0;
-
-	if (conf->n_listeners > TP_STEER_MAX_LISTENERS)
-		return tp_why_set(why, -E2BIG, "%u listeners: at most %d", conf->n_listeners,
-				TP_STEER_MAX_LISTENERS);
-	if (conf->n_relays > TP_STEER_MAX_RELAYS)
-		return tp_why_set(why, -E2BIG, "%u relay addresses: at most %d", conf->n_relays,
-				TP_STEER_MAX_RELAYS);
-
-	memset(out, 0, sizeof(*out));
-	out->channel_first_byte_max = conf->legacy_channels ? 0x7f : 0x4f;
-	for (i = 0; i < conf->n_listeners && err == 0; i++)
-		err = add_listener(out, &conf->listeners[i], why);
-	for (i = 0; i < conf->n_relays && err == 0; i++)
-		err = add_relay(out, &conf->relays[i], i, why);
-	return err;
+	return sizeof(struct tp_bpf_ports) * (steer->n_relays > 0 ? steer->n_relays : 1);
 }
 
 static int load_lookup(struct tp_steer *steer, struct tp_why *why)
@@ -205,11 +125,15 @@ static int load_lookup(struct tp_steer *steer, struct tp_why *why)
 	if (steer->lookup == NULL)
 		return refused(why, -errno, "open the sk_lookup program");
 	steer->lookup->rodata->conf = steer->bpf_conf;
-	err = relay_lookup_bpf__load(steer->lookup);
+	/* A map without entries is none. */
+	err = bpf_map__set_max_entries(
+			steer->lookup->maps.ports, steer->n_relays > 0 ? steer->n_relays : 1);
+	if (err == 0)
+		err = relay_lookup_bpf__load(steer->lookup);
 	if (err != 0)
 		return refused(why, err, "load the sk_lookup program");
 
-	ports = mmap(NULL, PORTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+	ports = mmap(NULL, ports_bytes(steer), PROT_READ | PROT_WRITE, MAP_SHARED,
 			bpf_map__fd(steer->lookup->maps.ports), 0);
 	if (ports == MAP_FAILED)
 		return refused(why, -errno, "map the port table");
@@ -242,10 +166,10 @@ int tp_steer_new(const struct tp_steer_conf *conf, struct tp_steer **out, struct
 		return tp_why_set(why, -ENOMEM, "out of memory");
 	LIST_INIT(&steer->ifs);
 	steer->n_relays = conf->n_relays;
-	steer->addrs_here = UINT32_MAX;
+	memset(steer->addrs_here, 0xff, sizeof(steer->addrs_here));
 	libbpf_set_print(libbpf_print);
 
-	err = make_bpf_conf(conf, &steer->bpf_conf, why);
+	err = tp_steer_conf_make(conf, &steer->bpf_conf, why);
 	if (err == 0)
 		err = load_lookup(steer, why);
 	if (err == 0)
@@ -273,7 +197,7 @@ void tp_steer_free(struct tp_steer *steer)
 	}
 	bpf_link__destroy(steer->lookup_link);
 	if (steer->ports != NULL)
-		munmap(steer->ports, PORTS_BYTES);
+		munmap(steer->ports, ports_bytes(steer));
 	relay_lookup_bpf__destroy(steer->lookup);
 	free(steer);
 }
@@ -333,7 +257,7 @@ static int map_accept(const struct tp_steer *steer, struct tp_steer_if *sif, str
 	if (map == MAP_FAILED)
 		return refused(why, -errno, "map the table of addresses and VLANs");
 	sif->accept = map;
-	sif->accept->addrs = steer->addrs_here;
+	memcpy(sif->accept->addrs, steer->addrs_here, sizeof(sif->accept->addrs));
 	return 0;
 }
 
@@ -446,7 +370,7 @@ int tp_steer_attach_user(
 		free(sif);
 		return -ENOMEM;
 	}
-	sif->accept->addrs = steer->addrs_here;
+	memcpy(sif->accept->addrs, steer->addrs_here, sizeof(sif->accept->addrs));
 	LIST_INSERT_HEAD(&steer->ifs, sif, next);
 	*rules = (struct tp_steer_rules){ &steer->bpf_conf, steer->ports, sif->accept };
 	*out = sif;
@@ -462,6 +386,11 @@ int tp_steer_set_xsk(struct tp_steer_if *sif, uint32_t queue, int xsk_fd)
 			: -errno;
 }
 
+int tp_steer_queues_fd(const struct tp_steer_if *sif)
+{
+	return sif->skel == NULL ? -ENOENT : bpf_map__fd(sif->skel->maps.queues);
+}
+
 void tp_steer_detach(struct tp_steer_if *sif)
 {
 	if (sif->link_fd >= 0)
@@ -469,7 +398,8 @@ void tp_steer_detach(struct tp_steer_if *sif)
 	sif->link_fd = -1;
 	if (sif->is_user) {
 		/* Workers may still be reading it. */
-		__atomic_store_n(&sif->accept->addrs, 0, __ATOMIC_RELEASE);
+		for (uint32_t i = 0; i < TP_BPF_ADDRS_WORDS; i++)
+			__atomic_store_n(&sif->accept->addrs[i], 0, __ATOMIC_RELEASE);
 		return;
 	}
 	if (sif->accept != NULL)
@@ -496,15 +426,21 @@ static struct tp_addr addr_of(const struct tp_bpf_addr *b)
 	return b->is_v6 ? tp_addr_v6(ip, 0) : tp_addr_v4(ip, 0);
 }
 
-static void log_addr(const struct tp_addr *ip, bool is_here)
+static void log_addr(const struct tp_addr *ip, bool is_relay, bool is_here)
 {
+	const char *what = is_relay ? "relay" : "listener";
 	char text[TP_ADDR_STRLEN];
 
 	if (is_here)
-		tp_info("address %s is on this host again", tp_addr_format_ip(ip, text));
+		tp_info("%s address %s is on this host again", what, tp_addr_format_ip(ip, text));
 	else
-		tp_warn("address %s is not on this host: nothing will arrive there",
+		tp_warn("%s address %s is not on this host: nothing will arrive there", what,
 				tp_addr_format_ip(ip, text));
+}
+
+static bool is_addr_here(const struct tp_steer *steer, uint32_t i)
+{
+	return steer->addrs_here[i >> 6] >> (i & 63) & 1;
 }
 
 void tp_steer_check_addrs(struct tp_steer *steer,
@@ -518,16 +454,24 @@ void tp_steer_check_addrs(struct tp_steer *steer,
 	for (i = 0; i < steer->bpf_conf.n_addrs; i++) {
 		ip = addr_of(&steer->bpf_conf.addr[i]);
 		is_here = is_local(ctx, &ip);
-		if (is_here == (steer->addrs_here >> i & 1))
+		if (is_here == is_addr_here(steer, i))
 			continue;
-		steer->addrs_here ^= 1u << i;
-		log_addr(&ip, is_here);
+		steer->addrs_here[i >> 6] ^= 1ull << (i & 63);
+		log_addr(&ip, steer->bpf_conf.addr[i].relay != TP_BPF_NO_RELAY, is_here);
 	}
 	LIST_FOREACH (sif, &steer->ifs, next) {
-		if (sif->accept != NULL)
-			__atomic_store_n(&sif->accept->addrs, (__u64)steer->addrs_here,
+		for (i = 0; sif->accept != NULL && i < TP_BPF_ADDRS_WORDS; i++)
+			__atomic_store_n(&sif->accept->addrs[i], steer->addrs_here[i],
 					__ATOMIC_RELEASE);
 	}
+}
+
+bool tp_steer_is_relay_here(const struct tp_steer *steer, uint32_t relay)
+{
+	for (uint32_t i = 0; i < steer->bpf_conf.n_addrs; i++)
+		if (steer->bpf_conf.addr[i].relay == relay)
+			return is_addr_here(steer, i);
+	return false;
 }
 
 void tp_steer_set_vlan(struct tp_steer_if *sif, uint16_t vlan, bool is_ours)

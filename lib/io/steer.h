@@ -19,9 +19,9 @@
 #include "base/why.h"
 #include "io/steer_rules.h"
 
-#define TP_STEER_MAX_ADDRS 32 /* local addresses, listeners' and relays' together */
+#define TP_STEER_MAX_ADDRS 160 /* local addresses, listeners' and relays' together */
 #define TP_STEER_MAX_LISTENERS 32
-#define TP_STEER_MAX_RELAYS 16 /* relay addresses */
+#define TP_STEER_MAX_RELAYS 128 /* relay addresses */
 
 struct tp_steer;
 struct tp_steer_if;
@@ -85,12 +85,18 @@ int tp_steer_attach_user(
 /** Direct a queue's traffic to an AF_XDP socket. */
 int tp_steer_set_xsk(struct tp_steer_if *sif, uint32_t queue, int xsk_fd);
 
+/** The map in which the program counts what is on its way to workers: for tp_afxdp_count_in(). */
+int tp_steer_queues_fd(const struct tp_steer_if *sif);
+
 /**
  * Tell the programs which of the addresses are this host's just now: only what the kernel would
  * accept too is redirected.  Until this is called, all of them are.
  */
 void tp_steer_check_addrs(struct tp_steer *steer,
 		bool (*is_local)(void *ctx, const struct tp_addr *ip), void *ctx);
+
+/** Was a relay address this host's when it was checked last?  relay < n_relays */
+bool tp_steer_is_relay_here(const struct tp_steer *steer, uint32_t relay);
 
 /**
  * Redirect frames with this VLAN tag, or not (as at first).  Untagged ones always are, and those

@@ -17,7 +17,6 @@
 #define ETHERTYPE_AT 12
 #define VLAN_BYTES 4
 #define VLAN_ID_BITS 0x0fff
-#define NO_ADDR UINT32_MAX
 
 /* What the headers say. */
 struct target {
@@ -80,18 +79,6 @@ static bool parse(const uint8_t *at, const uint8_t *end, struct target *to)
 	return end - to->udp >= (ptrdiff_t)sizeof(struct udphdr);
 }
 
-static uint32_t find_addr(const struct tp_bpf_conf *conf, const struct target *to)
-{
-	for (uint32_t i = 0; i < conf->n_addrs; i++) {
-		const struct tp_bpf_addr *a = &conf->addr[i];
-
-		if (a->ip[0] == to->ip[0] && a->is_v6 == to->is_v6 && a->ip[1] == to->ip[1] &&
-				a->ip[2] == to->ip[2] && a->ip[3] == to->ip[3])
-			return i;
-	}
-	return NO_ADDR;
-}
-
 static bool has_bit(const __u64 words[], uint32_t bit)
 {
 	return __atomic_load_n(&words[bit >> 6], __ATOMIC_RELAXED) >> (bit & 63) & 1;
@@ -102,7 +89,7 @@ static bool is_accepted(const struct tp_bpf_accept *accept, uint32_t addr, uint1
 {
 	if (vlan != 0 && !has_bit(accept->vlans, vlan))
 		return false;
-	return has_bit(&accept->addrs, addr);
+	return has_bit(accept->addrs, addr);
 }
 
 static bool is_listener(const struct tp_bpf_conf *conf, uint32_t addr, uint16_t port_be)
@@ -143,8 +130,8 @@ bool tp_steer_rules_match(const struct tp_steer_rules *rules, const uint8_t *fra
 
 	if (!parse(frame, end, &to))
 		return false;
-	addr = find_addr(conf, &to);
-	if (addr == NO_ADDR || !is_accepted(rules->accept, addr, to.vlan))
+	addr = tp_bpf_find_addr(conf, to.ip, to.is_v6);
+	if (addr >= TP_BPF_MAX_ADDRS || !is_accepted(rules->accept, addr, to.vlan))
 		return false;
 	port = tp_be16_get(to.udp + offsetof(struct udphdr, dest));
 	if (is_listener(conf, addr, htons(port)) && is_client_data(conf, &to, end))

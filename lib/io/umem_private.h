@@ -11,6 +11,7 @@
 #define TP_IO_UMEM_PRIVATE_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <xdp/xsk.h>
@@ -24,7 +25,8 @@ struct tp_umem {
 	uint32_t chunks;
 	uint32_t chunk_shift;
 	uint32_t ring_size;
-	uint32_t ports;       /* sockets bound to it */
+	uint32_t ports;       /* bound to it */
+	bool is_zerocopy;     /* of the first port, and so of all */
 	struct xsk_umem *xsk; /* NULL until the first port */
 	size_t map_bytes;
 };

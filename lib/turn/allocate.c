@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Allocate and Refresh. */
+#include "turn/limits.h"
+#include "turn/relays.h"
 #include "turn/request_private.h"
 
 #include <errno.h>
@@ -15,22 +17,6 @@ struct wish {
 	struct tp_reservation *reservation;
 	uint32_t lifetime_sec;
 };
-
-static uint32_t random_u32(struct tp_turn *turn)
-{
-	uint32_t r;
-
-	turn->ops.random(turn->ctx, &r, sizeof(r));
-	return r;
-}
-
-static bool supports(const struct tp_turn *turn, unsigned at)
-{
-	for (uint32_t i = 0; i < turn->n_relays; i++)
-		if (tp_leg_at(turn->relays[i].addr.local.family) == at)
-			return true;
-	return false;
-}
 
 /* LIFETIME: max(default, min(asked, maximum)); 0 stays 0 for Refresh. */
 static enum tp_stun_err get_lifetime(const struct tp_stun_msg *msg, uint32_t *out)
@@ -87,7 +73,7 @@ static enum tp_stun_err check_family(const struct tp_request *rq, struct wish *w
 		return TP_STUN_OK; /* both families, partial success allowed: check_additional() */
 	if (family != TP_STUN_FAMILY_IPV4 && family != TP_STUN_FAMILY_IPV6)
 		return TP_STUN_FAMILY_UNSUPPORTED;
-	if (!supports(rq->turn, at))
+	if (!tp_relays_support(rq->turn, at))
 		return TP_STUN_FAMILY_UNSUPPORTED;
 	w->wants[at] = true;
 	return TP_STUN_OK;
@@ -136,29 +122,9 @@ static enum tp_stun_err check_allocate(const struct tp_request *rq, struct wish 
 		err = get_lifetime(rq->msg, &w->lifetime_sec);
 	if (err == TP_STUN_OK && w->lifetime_sec == 0)
 		w->lifetime_sec = TP_TURN_LIFETIME_SEC;
-	if (err == TP_STUN_OK && rq->turn->count.allocations >= rq->turn->max_allocations)
-		err = TP_STUN_INSUFFICIENT_CAPACITY;
+	if (err == TP_STUN_OK)
+		err = tp_limits_allocation(rq->turn, &rq->msg->attr[TP_STUN_USERNAME_AT]);
 	return err;
-}
-
-/* Take a port on a relay address of the family, starting anywhere.  @return the port or -ENOSPC */
-static int take_port(struct tp_turn *turn, unsigned at, const struct wish *w, uint32_t *relay)
-{
-	uint32_t start = random_u32(turn) % turn->n_relays;
-
-	for (uint32_t i = 0; i < turn->n_relays; i++) {
-		struct tp_relay *r = &turn->relays[(start + i) % turn->n_relays];
-		int port;
-
-		if (tp_leg_at(r->addr.local.family) != at)
-			continue;
-		port = w->is_even ? tp_ports_take_even(r->ports, random_u32(turn), w->has_next)
-				  : tp_ports_take(r->ports, random_u32(turn));
-		*relay = (uint32_t)(r - turn->relays);
-		if (port >= 0)
-			return port;
-	}
-	return -ENOSPC;
 }
 
 static enum tp_stun_err reserve_next(struct tp_request *rq, uint32_t relay, uint16_t port)
@@ -170,7 +136,7 @@ static enum tp_stun_err reserve_next(struct tp_request *rq, uint32_t relay, uint
 	if (tp_reservation_new(turn, alloc->token, relay, port,
 			    tp_request_deadline_ns(rq, TP_TURN_RESERVATION_SEC)) == NULL) {
 		tp_ports_give(turn->relays[relay].ports, port);
-		return TP_STUN_INSUFFICIENT_CAPACITY;
+		return tp_limits_refuse(turn, TP_TURN_REFUSED_MEMORY);
 	}
 	alloc->has_token = true;
 	return TP_STUN_OK;
@@ -183,11 +149,11 @@ static enum tp_stun_err add_leg(struct tp_request *rq, unsigned at, const struct
 	uint32_t relay = 0;
 	int port;
 
-	if (!supports(turn, at))
+	if (!tp_relays_support(turn, at))
 		return TP_STUN_FAMILY_UNSUPPORTED;
-	port = take_port(turn, at, w, &relay);
+	port = tp_relays_take_port(turn, at, w->is_even, w->has_next, &relay);
 	if (port < 0)
-		return TP_STUN_INSUFFICIENT_CAPACITY;
+		return tp_limits_refuse(turn, TP_TURN_REFUSED_PORTS);
 	tp_allocation_add_leg(turn, rq->alloc, relay, (uint16_t)port, deadline);
 	return w->has_next ? reserve_next(rq, relay, (uint16_t)(port + 1)) : TP_STUN_OK;
 }
@@ -222,7 +188,7 @@ static enum tp_stun_err add_legs(struct tp_request *rq, const struct wish *w)
 			continue;
 		}
 		err = leg_err;
-		rq->alloc->address_error = leg_err;
+		rq->alloc->address_error = (uint16_t)leg_err;
 		rq->alloc->address_error_family = at ? TP_STUN_FAMILY_IPV6 : TP_STUN_FAMILY_IPV4;
 	}
 	if (!w->is_dual)
@@ -250,8 +216,8 @@ static enum tp_slow_verdict answer_allocated(struct tp_request *rq)
 		tp_stun_put(&rq->b, TP_STUN_ATTR_RESERVATION_TOKEN, alloc->token, TP_TOKEN_LEN);
 	tp_stun_put_xor_addr(&rq->b, TP_STUN_ATTR_XOR_MAPPED_ADDRESS, &rq->tuple->client);
 	if (alloc->address_error != TP_STUN_OK)
-		tp_stun_put_address_error(
-				&rq->b, alloc->address_error_family, alloc->address_error);
+		tp_stun_put_address_error(&rq->b, alloc->address_error_family,
+				(enum tp_stun_err)alloc->address_error);
 	return tp_request_finish(rq);
 }
 
@@ -270,10 +236,10 @@ enum tp_slow_verdict tp_request_allocate(struct tp_request *rq)
 	err = check_allocate(rq, &w);
 	if (err != TP_STUN_OK)
 		return tp_request_refuse(rq, err);
-	rq->alloc = tp_allocation_new(turn, rq->tuple, &rq->msg->attr[TP_STUN_USERNAME_AT], rq->key,
-			rq->now->mono_ns);
+	rq->alloc = tp_allocation_new(
+			turn, rq->tuple, &rq->who.name, &rq->who.key, rq->now->mono_ns);
 	if (rq->alloc == NULL)
-		return tp_request_refuse(rq, TP_STUN_INSUFFICIENT_CAPACITY);
+		return tp_request_refuse(rq, tp_limits_refuse(turn, TP_TURN_REFUSED_MEMORY));
 	memcpy(rq->alloc->tid, rq->msg->tid, TP_STUN_TID_LEN);
 	rq->alloc->lifetime_sec = w.lifetime_sec;
 	err = add_legs(rq, &w);

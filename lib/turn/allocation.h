@@ -14,24 +14,42 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/queue.h>
 
 #include "base/bucket.h"
+#include "turn/addr_index.h"
 #include "turn/auth.h"
+#include "turn/flood.h"
 #include "turn/policy.h"
 #include "turn/ports.h"
+#include "turn/quota.h"
 #include "turn/timer.h"
 #include "turn/turn.h"
 
+/*
+ * uthash doubles a table in one go: at a million entries nobody else would be served for 200 ms.
+ * So tables begin with as many buckets as there may be entries: pages of zeroes, which cost nothing
+ * until they are used.  16 in one bucket then mean that there are more entries than were foreseen,
+ * and not chance, as 10 would (one table in fifteen).
+ */
 #define HASH_NONFATAL_OOM 1
 #define HASH_FUNCTION(key, len, hash) (hash) = tp_turn_hash((key), (len))
+#define HASH_INITIAL_NUM_BUCKETS_LOG2 tp_turn_hash_log2
+#define HASH_INITIAL_NUM_BUCKETS (1u << tp_turn_hash_log2)
+#define HASH_BKT_CAPACITY_THRESH 16U
+#define uthash_malloc(size) calloc(1, (size))
+#define uthash_bzero(at, size) ((void)(at)) /* it is */
 #include <uthash.h>
 
 #define TP_TOKEN_LEN 8
-#define TP_PERMISSIONS_MAX 1000 /* of one allocation; beyond: 508 */
 
 /* Random, set once before the first table exists: clients choose addresses and ports. */
 extern uint64_t tp_turn_hash_seed;
+
+/* Buckets of tables that are begun, as a power of two: for the largest limit of the configuration.
+ */
+extern unsigned tp_turn_hash_log2;
 
 unsigned tp_turn_hash(const void *key, size_t len);
 
@@ -86,24 +104,34 @@ struct tp_channel {
 	UT_hash_handle by_number, by_peer;
 };
 
+/* Peers whose permissions ended: who was reached by whom is asked long after (section 21.3.2). */
+struct tp_past_peers {
+	uint32_t n, room;
+	struct tp_addr ip[];
+};
+
 struct tp_allocation {
 	struct tp_tuple tuple;
 	uint64_t id;
 	uint32_t slot;
+	uint32_t account;                   /* the event handler's */
 	uint32_t n_permissions, n_channels; /* in force; bound */
 	struct tp_leg leg[2];               /* IPv4, IPv6 */
-	bool is_announced;                  /* ops.allocated was called, so ops.ended will be */
 	struct tp_permission_list permissions;
 	struct tp_channel_list channels;
+	struct tp_past_peers *past; /* NULL: none yet */
 	uint64_t created_ns;
-	uint8_t key[TP_KEY_MD5_LEN];
+	struct tp_key key; /* that it was made with, and so by which algorithm */
+	uint64_t peers_full_ns;     /* of the bucket of new peers */
+	struct tp_quota_user *user; /* whose quota it is part of */
+	bool is_announced; /* ops.allocated was called, so ops.ended will be */
+	bool has_token;
+	uint8_t address_error_family;
 	/* The Allocate that made it, so that a retransmission gets the same answer. */
 	uint8_t tid[TP_STUN_TID_LEN];
-	uint32_t lifetime_sec;
-	enum tp_stun_err address_error; /* of the IPv6 or IPv4 half that was refused */
-	uint8_t address_error_family;
-	bool has_token;
 	uint8_t token[TP_TOKEN_LEN];
+	uint32_t lifetime_sec;
+	uint16_t address_error; /* enum tp_stun_err, of the IPv6 or IPv4 half that was refused */
 	UT_hash_handle hh;
 	uint16_t username_len;
 	char username[]; /* NUL-terminated */
@@ -119,6 +147,7 @@ struct tp_reservation {
 
 struct tp_relay {
 	struct tp_turn_relay addr;
+	bool is_here; /* on this host just now: new allocations may get it */
 	struct tp_ports *ports;
 	struct tp_allocation **by_port; /* port - port_min -> owner */
 };
@@ -127,14 +156,19 @@ struct tp_turn {
 	struct tp_turn_ops ops;
 	void *ctx;
 	struct tp_auth *auth;
-	struct tp_policy policy;
-	struct tp_addr *own;
-	uint32_t n_own;
+	struct tp_policy *policy;
+	struct tp_addr_index own; /* addresses of this host */
 	struct tp_relay *relays;
 	uint32_t n_relays;
+	uint32_t *usable[2], n_usable[2];           /* indices of those that are here: IPv4, IPv6 */
+	struct tp_addr_index by_local, by_external; /* IP address to relay index */
 	uint16_t port_min, port_max;
 	uint16_t channel_max;
 	uint32_t max_allocations, max_channels;
+	struct tp_turn_limits limits;
+	struct tp_quota *quota;
+	struct tp_flood *flood;
+	struct tp_turn_refused refused;
 	struct tp_timers timers;
 	struct tp_bucket icmp;             /* Data indications about errors */
 	struct tp_allocation *allocations; /* by tuple */
@@ -146,7 +180,9 @@ struct tp_turn {
 	uint32_t *free_slots;
 	uint32_t n_free_slots;
 	uint64_t next_id;
+	uint32_t recheck_slot; /* where tp_turn_recheck() goes on */
 	struct tp_turn_counts count;
+	uint64_t n_auth[TP_AUTH_RESULT_COUNT];
 };
 
 /* Index of a family's leg. */
@@ -174,8 +210,7 @@ struct tp_allocation *tp_allocation_of_port(
 
 /** A new allocation without legs.  @return NULL: out of memory */
 struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tuple *tuple,
-		const struct tp_stun_value *username, const uint8_t key[TP_KEY_MD5_LEN],
-		uint64_t now_ns);
+		const struct tp_stun_value *username, const struct tp_key *key, uint64_t now_ns);
 
 /** Give it a relayed port that was taken from the relay's ports; opens it. */
 void tp_allocation_add_leg(struct tp_turn *turn, struct tp_allocation *alloc, uint32_t relay,
@@ -202,12 +237,35 @@ void tp_allocation_end(struct tp_turn *turn, struct tp_allocation *alloc, enum t
 struct tp_permission *tp_permission_find(struct tp_turn *turn, const struct tp_allocation *alloc,
 		const struct tp_addr *peer);
 
-/** Install or refresh.  @return the permission, NULL: out of memory or too many */
+/** Install or refresh.  @return the permission, NULL: out of memory */
 struct tp_permission *tp_permission_set(struct tp_turn *turn, struct tp_allocation *alloc,
 		const struct tp_addr *peer, uint64_t deadline_ns);
 
+/** Its time is over, or it is forbidden now; one that channels need stays, without force. */
+void tp_permission_end(struct tp_turn *turn, struct tp_permission *perm);
+
 /** An indication was relayed by it: tell the fast path. */
 void tp_permission_use(struct tp_turn *turn, struct tp_permission *perm);
+
+/** Remember a peer whose permission ends; unless the allocation's end was told, and it with it. */
+void tp_past_add(struct tp_turn *turn, struct tp_allocation *alloc, const struct tp_addr *ip);
+
+/** May a datagram of so many bytes be relayed, as far as the limits go? */
+static inline bool tp_allocation_admits(struct tp_turn *turn, const struct tp_allocation *alloc,
+		bool is_up, size_t data_len, const struct tp_addr *peer)
+{
+	return turn->ops.admits == NULL ||
+			turn->ops.admits(turn->ctx, alloc->account, is_up, data_len,
+					(enum tp_family)peer->family);
+}
+
+/** It was. */
+static inline void tp_allocation_relayed(struct tp_turn *turn, const struct tp_allocation *alloc,
+		bool is_up, size_t data_len)
+{
+	if (turn->ops.relayed != NULL)
+		turn->ops.relayed(turn->ctx, alloc->account, is_up, data_len);
+}
 
 /** As the fast path sees it; its allocation has the leg. */
 void tp_channel_show(const struct tp_turn *turn, const struct tp_channel *ch,
@@ -220,7 +278,7 @@ struct tp_channel *tp_channel_by_peer(struct tp_turn *turn, const struct tp_allo
 
 /**
  * Bind, with neither number nor peer bound yet; not yet published.
- * @return NULL: out of memory or too many
+ * @return NULL: out of memory
  */
 struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *alloc,
 		uint16_t number, const struct tp_addr *peer, struct tp_permission *perm);
@@ -228,6 +286,19 @@ struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *al
 /** Set its time, recompute both deadlines and tell the fast path. */
 void tp_channel_set_deadline(
 		struct tp_turn *turn, struct tp_channel *channel, uint64_t deadline_ns);
+
+/** End it, and its permission if nothing else holds that. */
+void tp_channel_end(struct tp_turn *turn, struct tp_channel *channel);
+
+/** A leg's deadline moved: tell the fast path of what hangs on it.  at: tp_leg_at() */
+void tp_peers_publish(struct tp_turn *turn, struct tp_allocation *alloc, unsigned at);
+
+/** End all channels and permissions of a leg.  at: tp_leg_at() */
+void tp_peers_forget(struct tp_turn *turn, struct tp_allocation *alloc, unsigned at);
+
+/** End what is to peers that are not allowed (any more). */
+void tp_peers_recheck(
+		struct tp_turn *turn, struct tp_allocation *alloc, struct tp_turn_forbidden *ended);
 
 /** Keep a port aside under a token.  @return NULL: out of memory */
 struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const uint8_t token[TP_TOKEN_LEN],
@@ -242,6 +313,9 @@ void tp_reservation_end(struct tp_turn *turn, struct tp_reservation *r, bool kee
  * @return the relay index, or -1
  */
 int tp_relay_of_external(const struct tp_turn *turn, const struct tp_addr *addr);
+
+/** Is this one of our relayed addresses, as the host calls it?  @return as above */
+int tp_relay_of_local(const struct tp_turn *turn, const struct tp_addr *addr);
 
 /** May clients reach this peer?  With has_port, a relay address only on relayed ports. */
 bool tp_peer_allowed(const struct tp_turn *turn, const struct tp_addr *peer, bool has_port);

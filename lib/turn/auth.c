@@ -3,52 +3,30 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct user {
-	char *name;
-	size_t len;
-	uint8_t key[TP_KEY_MD5_LEN];
-};
+#include "turn/users.h"
+#include "wire/be.h"
+
+#define ALGORITHM_LEN 4 /* on the wire: number, and the length of its parameters: 0 */
 
 struct tp_auth {
 	char *realm;
-	uint8_t nonce_key[TP_SHA256_LEN];
-	struct user *users; /* sorted by compare_user */
-	uint32_t n_users;
+	uint8_t nonce_key[TP_SHA256_LEN]; /* of the process; that of the nonces is made from it */
+	uint32_t features;                /* enum tp_nonce_feature */
+	struct tp_nonces nonces;
+	struct tp_users *users;
 	struct tp_turn_secret *secrets;
 	uint32_t n_secrets;
+	enum tp_credential_hmac secret_hmac;
+	bool is_expiry_strict;
+	bool has_md5; /* offered, and with it MESSAGE-INTEGRITY */
+	uint8_t n_algorithms;
+	uint8_t algorithms[TP_TURN_ALGORITHMS][ALGORITHM_LEN];
 };
 
-static int compare_user(const void *a, const void *b)
-{
-	const struct user *x = a, *y = b;
-
-	if (x->len != y->len)
-		return x->len < y->len ? -1 : 1;
-	return memcmp(x->name, y->name, x->len);
-}
-
-static int copy_users(struct tp_auth *auth, const struct tp_turn_conf *conf)
-{
-	auth->users = calloc(conf->n_users + 1, sizeof(*auth->users));
-	if (auth->users == NULL)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < conf->n_users; i++) {
-		struct user *u = &auth->users[auth->n_users++];
-
-		u->name = strdup(conf->users[i].name);
-		if (u->name == NULL)
-			return -ENOMEM;
-		u->len = strlen(u->name);
-		memcpy(u->key, conf->users[i].key, sizeof(u->key));
-	}
-	qsort(auth->users, auth->n_users, sizeof(*auth->users), compare_user);
-	return 0;
-}
+/* ---- set-up ---- */
 
 static int copy_secrets(struct tp_auth *auth, const struct tp_turn_conf *conf)
 {
@@ -67,15 +45,48 @@ static int copy_secrets(struct tp_auth *auth, const struct tp_turn_conf *conf)
 	return 0;
 }
 
+static void offer(struct tp_auth *auth, enum tp_password_algorithm algorithm)
+{
+	assert(auth->n_algorithms < TP_TURN_ALGORITHMS);
+	tp_be16_put(auth->algorithms[auth->n_algorithms++], (uint16_t)algorithm);
+	auth->has_md5 |= algorithm == TP_ALGORITHM_MD5;
+}
+
+static void make_offer(struct tp_auth *auth, const struct tp_turn_conf *conf)
+{
+	auth->features = TP_NONCE_PASSWORD_ALGORITHMS;
+	if (conf->n_algorithms == 0) {
+		offer(auth, TP_ALGORITHM_SHA256);
+		offer(auth, TP_ALGORITHM_MD5);
+	}
+	for (uint8_t i = 0; i < conf->n_algorithms; i++)
+		offer(auth, conf->algorithms[i]);
+	if (conf->n_secrets == 0)
+		auth->features |= TP_NONCE_USERNAME_ANONYMITY;
+}
+
+static void set_nonce_key(struct tp_auth *auth, const uint8_t key[TP_SHA256_LEN])
+{
+	const struct tp_bytes list = tp_auth_algorithms(auth);
+
+	memcpy(auth->nonce_key, key, sizeof(auth->nonce_key));
+	tp_nonces_init(&auth->nonces, key, auth->features, &list);
+}
+
 int tp_auth_new(const struct tp_turn_conf *conf, struct tp_auth **out)
 {
 	struct tp_auth *auth = calloc(1, sizeof(*auth));
 
 	if (auth == NULL)
 		return -ENOMEM;
-	memcpy(auth->nonce_key, conf->nonce_key, sizeof(auth->nonce_key));
+	auth->secret_hmac = conf->secret_hmac;
+	auth->is_expiry_strict = conf->is_expiry_strict;
+	make_offer(auth, conf);
+	set_nonce_key(auth, conf->nonce_key);
 	auth->realm = strdup(conf->realm);
-	if (auth->realm == NULL || copy_users(auth, conf) < 0 || copy_secrets(auth, conf) < 0) {
+	if (auth->realm == NULL ||
+			tp_users_new(conf->users, conf->n_users, conf->realm, &auth->users) < 0 ||
+			copy_secrets(auth, conf) < 0) {
 		tp_auth_free(auth);
 		return -ENOMEM;
 	}
@@ -89,20 +100,21 @@ void tp_auth_free(struct tp_auth *auth)
 
 	if (auth == NULL)
 		return;
-	for (i = 0; i < auth->n_users; i++)
-		free(auth->users[i].name);
-	if (auth->users != NULL)
-		tp_secret_wipe(auth->users, auth->n_users * sizeof(*auth->users));
+	tp_users_free(auth->users);
 	for (i = 0; i < auth->n_secrets; i++) {
 		if (auth->secrets[i].data != NULL)
 			tp_secret_wipe(auth->secrets[i].data, auth->secrets[i].len);
 		free(auth->secrets[i].data);
 	}
-	free(auth->users);
 	free(auth->secrets);
 	free(auth->realm);
 	tp_secret_wipe(auth, sizeof(*auth));
 	free(auth);
+}
+
+void tp_auth_inherit(struct tp_auth *auth, const struct tp_auth *old)
+{
+	set_nonce_key(auth, old->nonce_key);
 }
 
 const char *tp_auth_realm(const struct tp_auth *auth)
@@ -110,124 +122,213 @@ const char *tp_auth_realm(const struct tp_auth *auth)
 	return auth->realm;
 }
 
-static void to_hex(char *out, const uint8_t *in, size_t n)
+const struct tp_nonces *tp_auth_nonces(const struct tp_auth *auth)
 {
-	static const char digits[] = "0123456789abcdef";
+	return &auth->nonces;
+}
 
-	for (size_t i = 0; i < n; i++) {
-		out[2 * i] = digits[in[i] >> 4];
-		out[2 * i + 1] = digits[in[i] & 15];
+struct tp_bytes tp_auth_algorithms(const struct tp_auth *auth)
+{
+	return (struct tp_bytes){ auth->algorithms, (size_t)auth->n_algorithms * ALGORITHM_LEN };
+}
+
+/* ---- one request ---- */
+
+/* A request while it is being looked at. */
+struct request {
+	const struct tp_auth *auth;
+	const struct tp_stun_msg *msg;
+	const struct tp_auth_owner *owner; /* may be NULL */
+	uint64_t wall_sec;
+	enum tp_nonce_state nonce;
+	enum tp_password_algorithm algorithm;
+};
+
+/* One of those that we offer, without parameters. */
+static bool read_algorithm(const struct tp_auth *auth, const struct tp_stun_value *value,
+		enum tp_password_algorithm *out)
+{
+	if (value->len != ALGORITHM_LEN)
+		return false;
+	for (uint8_t i = 0; i < auth->n_algorithms; i++) {
+		if (memcmp(value->data, auth->algorithms[i], ALGORITHM_LEN) == 0) {
+			*out = (enum tp_password_algorithm)tp_be16_get(value->data);
+			return true;
+		}
 	}
+	return false;
 }
 
-/* The nonce that expires at `expiry` for this source. */
-static void nonce_at(const struct tp_auth *auth, const struct tp_addr *client, uint32_t expiry,
-		char out[TP_NONCE_LEN])
+/*
+ * Bid-down protection.  Every nonce of ours has the bit "Password algorithms", and was sent with
+ * the one list that we offer.  What was sent with a nonce that is not ours we can not know (before
+ * a restart we may have offered something else): that request goes on, and ends with 401 or 438.
+ */
+static bool agree_on_algorithm(struct request *rq, bool *is_legacy)
 {
-	const uint8_t be[4] = { (uint8_t)(expiry >> 24), (uint8_t)(expiry >> 16),
-		(uint8_t)(expiry >> 8), (uint8_t)expiry };
-	const struct tp_bytes part[] = { { be, sizeof(be) }, { client, sizeof(*client) } };
-	uint8_t mac[TP_SHA256_LEN];
+	const struct tp_stun_value *list = &rq->msg->attr[TP_STUN_PASSWORD_ALGORITHMS_AT];
+	const struct tp_stun_value *chosen = &rq->msg->attr[TP_STUN_PASSWORD_ALGORITHM_AT];
+	const struct tp_bytes ours = tp_auth_algorithms(rq->auth);
 
-	tp_hmac_sha256(auth->nonce_key, sizeof(auth->nonce_key), part, 2, mac);
-	to_hex(out, be, sizeof(be));
-	to_hex(out + 2 * sizeof(be), mac, (TP_NONCE_LEN - 2 * sizeof(be)) / 2);
+	*is_legacy = list->data == NULL && chosen->data == NULL;
+	rq->algorithm = TP_ALGORITHM_MD5;
+	if (*is_legacy)
+		return true;
+	if (list->data == NULL || chosen->data == NULL ||
+			!read_algorithm(rq->auth, chosen, &rq->algorithm))
+		return false;
+	return rq->nonce == TP_NONCE_FOREIGN ||
+			(list->len == ours.len && memcmp(list->data, ours.data, ours.len) == 0);
 }
 
-void tp_auth_nonce(const struct tp_auth *auth, const struct tp_addr *client, uint64_t wall_sec,
-		char out[TP_NONCE_LEN])
+/* Who does not offer MD5 accepts neither a key of it nor HMAC-SHA1. */
+static bool is_too_weak(const struct request *rq)
 {
-	nonce_at(auth, client, (uint32_t)(wall_sec + TP_TURN_NONCE_SEC), out);
+	return !rq->auth->has_md5 &&
+			(rq->algorithm == TP_ALGORITHM_MD5 ||
+					!tp_stun_has(rq->msg, TP_STUN_MESSAGE_INTEGRITY_SHA256_AT));
 }
 
-static bool hex_u32(const uint8_t in[8], uint32_t *out)
+static bool is_signed_with(const struct request *rq, const struct tp_key *key)
 {
-	uint32_t v = 0;
+	if (tp_stun_has(rq->msg, TP_STUN_MESSAGE_INTEGRITY_SHA256_AT))
+		return tp_integrity_sha256_check(rq->msg, key->data, key->len) == 0;
+	return tp_integrity_check(rq->msg, key->data, key->len) == 0;
+}
 
-	for (int i = 0; i < 8; i++) {
-		uint8_t c = in[i];
+static bool is_name(const struct tp_stun_value *name)
+{
+	return name->len > 0 && name->len <= TP_STUN_USERNAME_MAX &&
+			memchr(name->data, 0, name->len) == NULL;
+}
 
-		if (c >= '0' && c <= '9')
-			v = v << 4 | (uint32_t)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			v = v << 4 | (uint32_t)(c - 'a' + 10);
-		else
-			return false;
+/* @return whether USERNAME or USERHASH says who it is; *user NULL: not a configured one */
+static bool find_user(
+		const struct request *rq, const struct tp_user **user, struct tp_stun_value *name)
+{
+	const struct tp_stun_value *username = &rq->msg->attr[TP_STUN_USERNAME_AT];
+
+	if (username->data != NULL) {
+		*name = *username;
+		*user = is_name(name) ? tp_users_by_name(rq->auth->users, name) : NULL;
+		return is_name(name);
 	}
-	*out = v;
+	*user = tp_users_by_hash(rq->auth->users, &rq->msg->attr[TP_STUN_USERHASH_AT]);
+	if (*user == NULL)
+		return false;
+	*name = (*user)->name;
 	return true;
 }
 
-bool tp_auth_nonce_ok(const struct tp_auth *auth, const struct tp_addr *client, uint64_t wall_sec,
-		const struct tp_stun_value *nonce)
+static bool is_owner(const struct request *rq, const struct tp_stun_value *name)
 {
-	char want[TP_NONCE_LEN];
-	uint32_t expiry;
-
-	if (nonce->len != TP_NONCE_LEN || !hex_u32(nonce->data, &expiry))
-		return false;
-	/* Serial arithmetic, so that the 32 bits may wrap. */
-	if ((int32_t)(expiry - (uint32_t)wall_sec) <= 0)
-		return false;
-	nonce_at(auth, client, expiry, want);
-	return tp_secret_equal(want, nonce->data, TP_NONCE_LEN);
+	return rq->owner != NULL && rq->owner->name.len == name->len &&
+			memcmp(rq->owner->name.data, name->data, name->len) == 0 &&
+			rq->owner->key->len == tp_key_len(rq->algorithm);
 }
 
-/* "expiry[:id]": the leading digits are Unix seconds. */
-static bool is_live_username(const struct tp_stun_value *name, uint64_t wall_sec)
+static enum tp_auth_result accepted(const struct request *rq, bool is_legacy)
 {
-	uint64_t expiry = 0;
-	uint16_t i;
-
-	for (i = 0; i < name->len && name->data[i] >= '0' && name->data[i] <= '9'; i++) {
-		if (i >= 18)
-			return false;
-		expiry = expiry * 10 + (uint64_t)(name->data[i] - '0');
-	}
-	if (i == 0 || (i < name->len && name->data[i] != ':'))
-		return false;
-	return expiry > wall_sec;
+	if (rq->nonce != TP_NONCE_FRESH)
+		return TP_AUTH_STALE_NONCE;
+	if (is_legacy)
+		return TP_AUTH_ACCEPTED_LEGACY;
+	return rq->algorithm == TP_ALGORITHM_SHA256 ? TP_AUTH_ACCEPTED_SHA256
+						    : TP_AUTH_ACCEPTED_MD5;
 }
 
-static void secret_key(const struct tp_auth *auth, const struct tp_turn_secret *secret,
-		const struct tp_stun_value *name, uint8_t key[TP_KEY_MD5_LEN])
+static bool try_secrets(const struct request *rq, struct tp_credentials *c)
 {
-	const struct tp_bytes username = { name->data, name->len };
+	const struct tp_auth *auth = rq->auth;
+	const struct tp_bytes username = { c->name.data, c->name.len };
 	const struct tp_bytes realm = { auth->realm, strlen(auth->realm) };
-	unsigned char password[4 * ((TP_SHA1_LEN + 2) / 3) + 1];
-	uint8_t mac[TP_SHA1_LEN];
-	int n;
+	char password[TP_CREDENTIAL_PASSWORD_ROOM];
+	bool is_right = false;
 
-	tp_hmac_sha1(secret->data, secret->len, &username, 1, mac);
-	n = EVP_EncodeBlock(password, mac, sizeof(mac));
-	assert(n == sizeof(password) - 1);
-	tp_key_long_term(&username, &realm, &(struct tp_bytes){ password, (size_t)n }, key);
+	for (uint32_t i = 0; i < auth->n_secrets && !is_right; i++) {
+		const struct tp_bytes secret = { auth->secrets[i].data, auth->secrets[i].len };
+		struct tp_bytes text = { password, 0 };
+
+		text.len = tp_credential_password(auth->secret_hmac, &secret, &username, password);
+		tp_key_make(rq->algorithm, &username, &realm, &text, &c->key);
+		is_right = is_signed_with(rq, &c->key);
+	}
 	tp_secret_wipe(password, sizeof(password));
-	tp_secret_wipe(mac, sizeof(mac));
+	return is_right;
 }
 
-int tp_auth_check(const struct tp_auth *auth, const struct tp_stun_msg *msg, uint64_t wall_sec,
-		uint8_t key[TP_KEY_MD5_LEN])
+/* A name that is no configured user's. */
+static enum tp_auth_result check_time_limited(const struct request *rq, struct tp_credentials *c)
 {
-	const struct tp_stun_value *name = &msg->attr[TP_STUN_USERNAME_AT];
-	/* Only compared, never written through. */
-	const struct user want = { .name = (char *)(uintptr_t)name->data, .len = name->len };
-	const struct user *user;
+	const struct tp_bytes username = { c->name.data, c->name.len };
+	const bool has_owner_key = is_owner(rq, &c->name);
+	uint64_t expiry_sec = 0;
+	bool is_time_limited =
+			rq->auth->n_secrets > 0 && tp_credential_expiry(&username, &expiry_sec);
 
-	if (name->len == 0 || name->len > TP_STUN_USERNAME_MAX ||
-			memchr(name->data, 0, name->len) != NULL)
-		return -EACCES;
-	user = bsearch(&want, auth->users, auth->n_users, sizeof(*auth->users), compare_user);
-	if (user != NULL) {
-		memcpy(key, user->key, TP_KEY_MD5_LEN);
-		return tp_integrity_check(msg, key, TP_KEY_MD5_LEN) == 0 ? 0 : -EACCES;
+	if (!is_time_limited && !has_owner_key)
+		return TP_AUTH_UNKNOWN_USER;
+	if (is_time_limited && expiry_sec <= rq->wall_sec &&
+			(!has_owner_key || rq->auth->is_expiry_strict))
+		return TP_AUTH_EXPIRED;
+	if (has_owner_key) {
+		c->key = *rq->owner->key;
+		return is_signed_with(rq, &c->key) ? accepted(rq, c->is_legacy)
+						   : TP_AUTH_WRONG_PASSWORD;
 	}
-	if (!is_live_username(name, wall_sec))
-		return -EACCES;
-	for (uint32_t i = 0; i < auth->n_secrets; i++) {
-		secret_key(auth, &auth->secrets[i], name, key);
-		if (tp_integrity_check(msg, key, TP_KEY_MD5_LEN) == 0)
-			return 0;
-	}
-	return -EACCES;
+	return try_secrets(rq, c) ? accepted(rq, c->is_legacy) : TP_AUTH_WRONG_PASSWORD;
+}
+
+static enum tp_auth_result check_user(
+		const struct request *rq, const struct tp_user *user, struct tp_credentials *c)
+{
+	if (is_owner(rq, &c->name))
+		c->key = *rq->owner->key;
+	else
+		c->key = rq->algorithm == TP_ALGORITHM_SHA256 ? user->sha256 : user->md5;
+	if (c->key.len == 0)
+		return TP_AUTH_NO_KEY;
+	return is_signed_with(rq, &c->key) ? accepted(rq, c->is_legacy) : TP_AUTH_WRONG_PASSWORD;
+}
+
+static enum tp_auth_result check(
+		struct request *rq, const struct tp_addr *client, struct tp_credentials *c)
+{
+	const struct tp_stun_msg *msg = rq->msg;
+	const struct tp_user *user;
+
+	if (!tp_stun_has(msg, TP_STUN_MESSAGE_INTEGRITY_AT) &&
+			!tp_stun_has(msg, TP_STUN_MESSAGE_INTEGRITY_SHA256_AT))
+		return TP_AUTH_CHALLENGED;
+	if ((!tp_stun_has(msg, TP_STUN_USERNAME_AT) && !tp_stun_has(msg, TP_STUN_USERHASH_AT)) ||
+			!tp_stun_has(msg, TP_STUN_REALM_AT) || !tp_stun_has(msg, TP_STUN_NONCE_AT))
+		return TP_AUTH_INCOMPLETE;
+	rq->nonce = tp_nonce_check(
+			&rq->auth->nonces, client, rq->wall_sec, &msg->attr[TP_STUN_NONCE_AT]);
+	if (!agree_on_algorithm(rq, &c->is_legacy))
+		return TP_AUTH_BAD_ALGORITHMS;
+	if (is_too_weak(rq))
+		return TP_AUTH_TOO_WEAK;
+	if (!find_user(rq, &user, &c->name))
+		return TP_AUTH_UNKNOWN_USER;
+	return user != NULL ? check_user(rq, user, c) : check_time_limited(rq, c);
+}
+
+enum tp_auth_result tp_auth_check(const struct tp_auth *auth, const struct tp_stun_msg *msg,
+		const struct tp_addr *client, uint64_t wall_sec, const struct tp_auth_owner *owner,
+		struct tp_credentials *out)
+{
+	struct request rq = {
+		.auth = auth,
+		.msg = msg,
+		.owner = owner,
+		.wall_sec = wall_sec,
+	};
+	enum tp_auth_result result;
+
+	*out = (struct tp_credentials){ .key = { .len = 0 } };
+	result = check(&rq, client, out);
+	if (tp_auth_result_error(result) != TP_STUN_OK)
+		tp_secret_wipe(&out->key, sizeof(out->key));
+	return result;
 }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * auth - who may ask: nonces without memory, and the keys of users.
+ * auth - who may ask: the long-term credential mechanism of RFC 8489 section 9.2.
  *
- * A nonce is hex(expiry) and hex of a keyed hash over expiry and the client's address and port, so
- * it is valid for one source only (RFC 8489 section 9.2.4) and nothing is stored for it.
+ * Two kinds of clients.  Those of RFC 8489 name the password algorithm (PASSWORD-ALGORITHM), sign
+ * with MESSAGE-INTEGRITY-SHA256 and may hide their name behind USERHASH; those of RFC 5389 do none
+ * of this and are served as if they had chosen MD5, unless tp_turn_conf does not offer it.
+ *
+ * USERHASH names configured users only: from the hash of a time-limited user name nobody can tell
+ * its expiry.  So the nonce asks for it (bit "Username anonymity") where there are no secrets.
  *
  * Threads: one.
  */
@@ -13,33 +17,53 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "turn/nonce.h"
 #include "turn/turn.h"
 
-#define TP_NONCE_LEN 40 /* 8 hex digits of time, 32 of 128 bits of HMAC-SHA256 */
-
 struct tp_auth;
+
+/* Whose allocation the five-tuple is. */
+struct tp_auth_owner {
+	struct tp_stun_value name;
+	const struct tp_key *key; /* that it was made with */
+};
+
+/* Whose request it is. */
+struct tp_credentials {
+	struct tp_stun_value name; /* borrowed: from the message, or from the configured user */
+	struct tp_key key;         /* the caller wipes it */
+	bool is_legacy;            /* RFC 5389: answered with MESSAGE-INTEGRITY */
+};
 
 /** Copies what it needs of conf.  @return 0 or -ENOMEM */
 int tp_auth_new(const struct tp_turn_conf *conf, struct tp_auth **out);
 void tp_auth_free(struct tp_auth *auth);
 
+/**
+ * Take over from the one before, which a reload replaces: nonces that it gave out stay good, unless
+ * what is offered beside them changed.
+ */
+void tp_auth_inherit(struct tp_auth *auth, const struct tp_auth *old);
+
 const char *tp_auth_realm(const struct tp_auth *auth);
 
-/** Make a nonce for a source; it expires TP_TURN_NONCE_SEC after now. */
-void tp_auth_nonce(const struct tp_auth *auth, const struct tp_addr *client, uint64_t wall_sec,
-		char out[TP_NONCE_LEN]);
+/** Of which nonces are made. */
+const struct tp_nonces *tp_auth_nonces(const struct tp_auth *auth);
 
-/** Is it one of ours, for this source, and fresh? */
-bool tp_auth_nonce_ok(const struct tp_auth *auth, const struct tp_addr *client, uint64_t wall_sec,
-		const struct tp_stun_value *nonce);
+/** Value of PASSWORD-ALGORITHMS, as every challenge carries it. */
+struct tp_bytes tp_auth_algorithms(const struct tp_auth *auth);
 
 /**
- * Find the key whose MESSAGE-INTEGRITY the request carries: a configured user's, or one derived
- * from a secret for a time-limited username that has not expired.
+ * Authenticate a request: the checks of RFC 8489 section 9.2.4 in their order.
  *
- * @return 0, or -EACCES: unknown user, expired, or integrity does not match
+ * The owner of an allocation is known by the key it was made with, so a time-limited user name that
+ * expires meanwhile keeps its allocation, unless expiry is strict.
+ *
+ * @param[in] owner  NULL: the five-tuple has no allocation
+ * @param[out] out   filled where tp_auth_result_error() is TP_STUN_OK; no key in it otherwise
  */
-int tp_auth_check(const struct tp_auth *auth, const struct tp_stun_msg *msg, uint64_t wall_sec,
-		uint8_t key[TP_KEY_MD5_LEN]);
+enum tp_auth_result tp_auth_check(const struct tp_auth *auth, const struct tp_stun_msg *msg,
+		const struct tp_addr *client, uint64_t wall_sec, const struct tp_auth_owner *owner,
+		struct tp_credentials *out);
 
 #endif

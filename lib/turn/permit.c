@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CreatePermission (RFC 8656 section 10.2) and ChannelBind (section 12.2). */
+#include "turn/limits.h"
 #include "turn/request_private.h"
 
 #include "wire/channel.h"
@@ -15,11 +16,12 @@ static enum tp_stun_err check_peer(
 }
 
 /* All addresses are good before any permission is touched. */
-static enum tp_stun_err check_permissions(const struct tp_request *rq)
+static enum tp_stun_err check_permissions(struct tp_request *rq)
 {
 	struct tp_stun_value value;
 	struct tp_addr peer;
-	uint32_t n = 0, n_new = 0;
+	struct tp_limits_ask ask = { 0 };
+	uint32_t n = 0;
 	size_t pos = 0;
 
 	while (tp_stun_next(rq->msg, TP_STUN_ATTR_XOR_PEER_ADDRESS, &pos, &value)) {
@@ -37,11 +39,15 @@ static enum tp_stun_err check_permissions(const struct tp_request *rq)
 		err = check_peer(rq, &peer, false);
 		if (err != TP_STUN_OK)
 			return err;
-		n_new += tp_permission_find(rq->turn, rq->alloc, &peer) == NULL;
+		ask.permissions += tp_permission_find(rq->turn, rq->alloc, &peer) == NULL;
 	}
-	if (rq->alloc->n_permissions + n_new > TP_PERMISSIONS_MAX)
-		return TP_STUN_INSUFFICIENT_CAPACITY;
-	return TP_STUN_OK;
+	ask.peers = ask.permissions;
+	return tp_limits_peers(rq->turn, rq->alloc, &ask, rq->now->mono_ns);
+}
+
+static enum tp_slow_verdict refuse_memory(struct tp_request *rq)
+{
+	return tp_request_refuse(rq, tp_limits_refuse(rq->turn, TP_TURN_REFUSED_MEMORY));
 }
 
 enum tp_slow_verdict tp_request_create_permission(struct tp_request *rq)
@@ -58,16 +64,18 @@ enum tp_slow_verdict tp_request_create_permission(struct tp_request *rq)
 		tp_stun_xor_addr_value(rq->msg, &value, &peer);
 		/* Fails only without memory; those installed so far run out by themselves. */
 		if (tp_permission_set(rq->turn, rq->alloc, &peer, deadline) == NULL)
-			return tp_request_refuse(rq, TP_STUN_INSUFFICIENT_CAPACITY);
+			return refuse_memory(rq);
 	}
 	tp_request_begin(rq, TP_STUN_SUCCESS);
 	return tp_request_finish(rq);
 }
 
-static enum tp_stun_err check_channel(const struct tp_request *rq, uint16_t *number,
-		struct tp_addr *peer, struct tp_channel **out)
+static enum tp_stun_err check_channel(struct tp_request *rq, uint16_t *number, struct tp_addr *peer,
+		struct tp_channel **out)
 {
 	struct tp_channel *by_number, *by_peer;
+	struct tp_limits_ask ask;
+	enum tp_stun_err err;
 
 	if (tp_stun_get_channel(rq->msg, number) < 0 ||
 			tp_stun_get_xor_addr(rq->msg, TP_STUN_XOR_PEER_ADDRESS_AT, peer) < 0)
@@ -79,7 +87,13 @@ static enum tp_stun_err check_channel(const struct tp_request *rq, uint16_t *num
 	if (by_number != by_peer)
 		return TP_STUN_BAD_REQUEST;
 	*out = by_number;
-	return check_peer(rq, peer, true);
+	err = check_peer(rq, peer, true);
+	if (err != TP_STUN_OK)
+		return err;
+	ask.permissions = tp_permission_find(rq->turn, rq->alloc, peer) == NULL;
+	ask.channels = by_number == NULL;
+	ask.peers = ask.permissions | ask.channels;
+	return tp_limits_peers(rq->turn, rq->alloc, &ask, rq->now->mono_ns);
 }
 
 enum tp_slow_verdict tp_request_channel_bind(struct tp_request *rq)
@@ -93,14 +107,12 @@ enum tp_slow_verdict tp_request_channel_bind(struct tp_request *rq)
 
 	if (err != TP_STUN_OK)
 		return tp_request_refuse(rq, err);
-	if (ch == NULL && turn->count.channels >= turn->max_channels)
-		return tp_request_refuse(rq, TP_STUN_INSUFFICIENT_CAPACITY);
 	perm = tp_permission_set(
 			turn, rq->alloc, &peer, tp_request_deadline_ns(rq, TP_TURN_PERMISSION_SEC));
 	if (perm != NULL && ch == NULL)
 		ch = tp_channel_new(turn, rq->alloc, number, &peer, perm);
 	if (perm == NULL || ch == NULL)
-		return tp_request_refuse(rq, TP_STUN_INSUFFICIENT_CAPACITY);
+		return refuse_memory(rq);
 	/* Published to every worker before the answer is sent. */
 	tp_channel_set_deadline(turn, ch, tp_request_deadline_ns(rq, TP_TURN_CHANNEL_SEC));
 	tp_request_begin(rq, TP_STUN_SUCCESS);

@@ -2,8 +2,10 @@
 /*
  * ports - the free relayed ports of one relay address.
  *
- * An array of the free ports in random order: taking one at a random index, uniformly over what
- * is free (RFC 6056 section 3.3.1), is O(1) at any fill level, and so is giving it back.
+ * An array of all ports, those that are free first, and of these the even ones first whose odd
+ * neighbour is free too, then the other even ones, then the odd ones.  So each kind of choice is
+ * one at a random index below a border, uniformly over all that would do (RFC 6056 section
+ * 3.3.1), and taking and giving back are a few swaps across borders: O(1) at any fill level.
  *
  * Threads: one.
  */
@@ -29,7 +31,7 @@ int tp_ports_take(struct tp_ports *ports, uint32_t random);
 
 /**
  * Take a free even port and, with_next, the odd port after it (EVEN-PORT, RFC 8656 section 7.2).
- * Looks at each free port once at worst.
+ * Uniformly over all that are free.
  *
  * @return the even port, or -ENOSPC
  */

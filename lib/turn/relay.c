@@ -84,12 +84,16 @@ enum tp_slow_verdict tp_relay_from_peer(struct tp_turn *turn, struct tp_allocati
 		return TP_SLOW_DROP_NO_PERM;
 	if (!next_hop_meta(&packet->meta, &meta))
 		return TP_SLOW_DROP_TTL;
+	if (!tp_allocation_admits(turn, alloc, false, packet->len, peer))
+		return TP_SLOW_DROP_RATE;
 	ch = tp_channel_by_peer(turn, alloc, peer);
 	if (ch != NULL)
-		return sent(send_channel_data(
-				turn, alloc, (uint16_t)ch->number_key.number, packet, &meta));
-	rc = send_data(turn, alloc, peer, packet, &meta);
+		rc = send_channel_data(turn, alloc, (uint16_t)ch->number_key.number, packet, &meta);
+	else
+		rc = send_data(turn, alloc, peer, packet, &meta);
 	if (rc == 0)
+		tp_allocation_relayed(turn, alloc, false, packet->len);
+	if (rc == 0 && ch == NULL)
 		tp_permission_use(turn, perm);
 	return sent(rc);
 }
@@ -130,7 +134,7 @@ static enum tp_slow_verdict to_relayed(struct tp_turn *turn, const struct tp_leg
 	return tp_relay_from_peer(turn, to, &source, packet);
 }
 
-static enum tp_slow_verdict to_peer(struct tp_turn *turn, const struct tp_leg *leg,
+static enum tp_slow_verdict to_anyone(struct tp_turn *turn, const struct tp_leg *leg,
 		const struct tp_addr *peer, const struct tp_turn_packet *packet)
 {
 	const struct tp_addr local = tp_leg_local(turn, leg);
@@ -142,6 +146,19 @@ static enum tp_slow_verdict to_peer(struct tp_turn *turn, const struct tp_leg *l
 	if (!next_hop_meta(&packet->meta, &out.meta))
 		return TP_SLOW_DROP_TTL;
 	return sent(turn->ops.send_peer(turn->ctx, &local, peer, &out));
+}
+
+static enum tp_slow_verdict to_peer(struct tp_turn *turn, const struct tp_allocation *alloc,
+		const struct tp_addr *peer, const struct tp_turn_packet *packet)
+{
+	enum tp_slow_verdict v;
+
+	if (!tp_allocation_admits(turn, alloc, true, packet->len, peer))
+		return TP_SLOW_DROP_RATE;
+	v = to_anyone(turn, &alloc->leg[tp_leg_at(peer->family)], peer, packet);
+	if (v == TP_SLOW_RELAYED)
+		tp_allocation_relayed(turn, alloc, true, packet->len);
+	return v;
 }
 
 enum tp_slow_verdict tp_relay_channel_data(struct tp_turn *turn, const struct tp_tuple *tuple,
@@ -163,8 +180,7 @@ enum tp_slow_verdict tp_relay_channel_data(struct tp_turn *turn, const struct tp
 		return TP_SLOW_DROP_NO_CHANNEL;
 	data.data = cd.data;
 	data.len = cd.len;
-	return to_peer(turn, &alloc->leg[tp_leg_at(ch->peer_key.ip.family)], &ch->peer_key.ip,
-			&data);
+	return to_peer(turn, alloc, &ch->peer_key.ip, &data);
 }
 
 /* The packet had DF because the client asked for it, and is larger than our way out. */
@@ -220,7 +236,7 @@ enum tp_slow_verdict tp_relay_send(struct tp_turn *turn, const struct tp_turn_no
 			tp_stun_has(msg, TP_STUN_DONT_FRAGMENT_AT);
 	if (is_asked)
 		data.meta.is_df = true;
-	v = to_peer(turn, leg, &peer, &data);
+	v = to_peer(turn, alloc, &peer, &data);
 	/* Another client's way is not this one's to learn: it is told as any sender is. */
 	if (v == TP_SLOW_DROP_TOO_BIG && is_asked && tp_relay_of_external(turn, &peer) < 0) {
 		report_dont_fragment(turn, now, alloc, leg, &peer);

@@ -13,7 +13,12 @@
 
 #include "turn/allocation.h"
 
-/** Answer a request.  @return TP_SLOW_ANSWERED, TP_SLOW_DROP_SEND or TP_SLOW_DROP_UNEXPECTED */
+/**
+ * Answer a request.
+ *
+ * @return TP_SLOW_ANSWERED, TP_SLOW_DROP_SEND, TP_SLOW_DROP_UNEXPECTED or, unauthenticated,
+ *         TP_SLOW_DROP_SOURCE_RATE, _TOTAL_RATE or _TRY_RATE (see flood.h)
+ */
 enum tp_slow_verdict tp_request_answer(struct tp_turn *turn, const struct tp_turn_now *now,
 		const struct tp_tuple *tuple, const struct tp_stun_msg *msg);
 

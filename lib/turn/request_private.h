@@ -10,6 +10,7 @@
 #define TP_TURN_REQUEST_PRIVATE_H
 
 #include "base/clock.h"
+#include "turn/auth.h"
 #include "turn/request.h"
 #include "wire/stun_build.h"
 
@@ -22,8 +23,9 @@ struct tp_request {
 	const struct tp_tuple *tuple;
 	const struct tp_stun_msg *msg;
 	struct tp_allocation *alloc; /* of the tuple, or NULL */
-	bool has_key;                /* authenticated: the answer carries MESSAGE-INTEGRITY */
-	uint8_t key[TP_KEY_MD5_LEN];
+	struct tp_credentials who;   /* with a key once authenticated: the answer is signed */
+	bool is_proven;              /* a nonce of ours came from this address and port */
+	bool is_charged;             /* an answer without MESSAGE-INTEGRITY may go out */
 	struct tp_stun_builder b;
 	uint8_t buf[TP_ANSWER_MAX];
 };
@@ -35,6 +37,21 @@ static inline uint64_t tp_request_deadline_ns(const struct tp_request *rq, uint3
 
 /** Start an answer of this class in rq->b. */
 void tp_request_begin(struct tp_request *rq, enum tp_stun_class class);
+
+/** Put ERROR-CODE, and count it. */
+static inline void tp_request_put_error(struct tp_request *rq, enum tp_stun_err err)
+{
+	rq->turn->refused.code[err - TP_TURN_ERROR_MIN]++;
+	tp_stun_put_error(&rq->b, err);
+}
+
+/**
+ * May an answer without MESSAGE-INTEGRITY go out?  Asked before work is done for it; what was not
+ * asked, tp_request_finish() asks.
+ *
+ * @return TP_SLOW_ANSWERED, or the verdict of a request that is dropped instead
+ */
+enum tp_slow_verdict tp_request_charge(struct tp_request *rq);
 
 /** Add what every answer ends with, and send it. */
 enum tp_slow_verdict tp_request_finish(struct tp_request *rq);

@@ -7,48 +7,29 @@
 
 #include "turn/allocation.h"
 #include "turn/relay.h"
+#include "turn/relays.h"
 #include "turn/request.h"
 #include "wire/channel.h"
 
-static int relays_new(struct tp_turn *turn, const struct tp_turn_conf *conf)
+#define BUCKETS_LOG2_MAX 22 /* the most that the configuration allows, 4,000,000 */
+
+/* Enough for each: see allocation.h. */
+static unsigned buckets_log2(const struct tp_turn_conf *conf)
 {
-	size_t n_ports = (size_t)conf->port_max - conf->port_min + 1;
-	int rc;
+	uint32_t n = conf->max_allocations > conf->max_channels ? conf->max_allocations
+								: conf->max_channels;
+	unsigned log2 = 5;
 
-	turn->relays = calloc(conf->n_relays, sizeof(*turn->relays));
-	if (turn->relays == NULL)
-		return -ENOMEM;
-	for (; turn->n_relays < conf->n_relays; turn->n_relays++) {
-		struct tp_relay *r = &turn->relays[turn->n_relays];
-
-		r->addr = conf->relays[turn->n_relays];
-		r->by_port = calloc(n_ports, sizeof(struct tp_allocation *));
-		if (r->by_port == NULL)
-			return -ENOMEM;
-		rc = tp_ports_new(conf->port_min, conf->port_max, &r->ports);
-		if (rc < 0) {
-			free(r->by_port);
-			return rc;
-		}
-	}
-	return 0;
-}
-
-static int own_new(struct tp_turn *turn, const struct tp_turn_conf *conf)
-{
-	turn->own = calloc(conf->n_own + 1, sizeof(*turn->own));
-	if (turn->own == NULL)
-		return -ENOMEM;
-	if (conf->n_own > 0)
-		memcpy(turn->own, conf->own, conf->n_own * sizeof(*turn->own));
-	turn->n_own = conf->n_own;
-	return 0;
+	while (log2 < BUCKETS_LOG2_MAX && 1u << log2 < n)
+		log2++;
+	return log2;
 }
 
 int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, void *ctx,
 		struct tp_turn **out)
 {
 	struct tp_turn *turn;
+	uint64_t seed[2];
 	int rc;
 
 	if (conf->realm == NULL || conf->realm[0] == 0 || conf->n_relays == 0 ||
@@ -67,15 +48,23 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 		.max_channels = conf->max_channels,
 		.icmp = { .per_sec = TP_TURN_ICMP_PER_SEC, .burst = TP_TURN_ICMP_BURST },
 	};
+	tp_turn_hash_log2 = buckets_log2(conf);
 	while (tp_turn_hash_seed == 0)
 		ops->random(ctx, &tp_turn_hash_seed, sizeof(tp_turn_hash_seed));
-	rc = tp_policy_init(&turn->policy, conf->deny, conf->n_deny, conf->allow, conf->n_allow);
+	ops->random(ctx, seed, sizeof(seed));
+	rc = tp_policy_new(conf->deny, conf->n_deny, conf->allow, conf->n_allow, &turn->policy);
 	if (rc == 0)
 		rc = tp_auth_new(conf, &turn->auth);
 	if (rc == 0)
-		rc = own_new(turn, conf);
+		rc = tp_turn_set_own(turn, conf->own, conf->n_own);
 	if (rc == 0)
-		rc = relays_new(turn, conf);
+		rc = tp_relays_init(turn, conf);
+	if (rc == 0)
+		rc = tp_quota_new(conf->max_allocations, &turn->quota);
+	if (rc == 0)
+		rc = tp_flood_new(seed, &turn->flood);
+	if (rc == 0)
+		rc = tp_turn_set_limits(turn, &conf->limits);
 	if (rc < 0) {
 		tp_turn_free(turn);
 		return rc;
@@ -95,18 +84,59 @@ void tp_turn_free(struct tp_turn *turn)
 			tp_allocation_end(turn, turn->slots[i], TP_TURN_END_SHUTDOWN);
 	while (turn->reservations != NULL)
 		tp_reservation_end(turn, turn->reservations, false);
-	for (i = 0; i < turn->n_relays; i++) {
-		tp_ports_free(turn->relays[i].ports);
-		free(turn->relays[i].by_port);
-	}
+	tp_relays_fini(turn);
+	tp_quota_free(turn->quota);
+	tp_flood_free(turn->flood);
 	tp_auth_free(turn->auth);
-	tp_policy_fini(&turn->policy);
+	tp_policy_free(turn->policy);
 	tp_timers_fini(&turn->timers);
-	free(turn->relays);
-	free(turn->own);
+	tp_addr_index_fini(&turn->own);
 	free(turn->slots);
 	free(turn->free_slots);
 	free(turn);
+}
+
+int tp_turn_reload(struct tp_turn *turn, const struct tp_turn_conf *conf)
+{
+	struct tp_policy *policy;
+	struct tp_auth *auth;
+	int rc = tp_policy_new(conf->deny, conf->n_deny, conf->allow, conf->n_allow, &policy);
+
+	if (rc < 0)
+		return rc;
+	rc = tp_auth_new(conf, &auth);
+	if (rc < 0) {
+		tp_policy_free(policy);
+		return rc;
+	}
+	rc = tp_quota_resize(turn->quota, conf->max_allocations);
+	if (rc == 0)
+		rc = tp_turn_set_limits(turn, &conf->limits);
+	if (rc < 0) {
+		tp_auth_free(auth);
+		tp_policy_free(policy);
+		return rc;
+	}
+	/* From here on nothing fails. */
+	tp_auth_inherit(auth, turn->auth);
+	tp_auth_free(turn->auth);
+	turn->auth = auth;
+	tp_policy_free(turn->policy);
+	turn->policy = policy;
+	turn->max_allocations = conf->max_allocations;
+	turn->recheck_slot = 0;
+	return 0;
+}
+
+bool tp_turn_recheck(struct tp_turn *turn, uint32_t n, struct tp_turn_forbidden *ended)
+{
+	for (; n > 0 && turn->recheck_slot < turn->n_slots; n--) {
+		struct tp_allocation *alloc = turn->slots[turn->recheck_slot++];
+
+		if (alloc != NULL)
+			tp_peers_recheck(turn, alloc, ended);
+	}
+	return turn->recheck_slot < turn->n_slots;
 }
 
 static enum tp_slow_verdict from_client_stun(struct tp_turn *turn, const struct tp_turn_now *now,
@@ -146,19 +176,11 @@ enum tp_slow_verdict tp_turn_from_client(struct tp_turn *turn, const struct tp_t
 	return from_client_stun(turn, now, tuple, packet);
 }
 
-static int relay_of_local(const struct tp_turn *turn, const struct tp_addr *local)
-{
-	for (uint32_t i = 0; i < turn->n_relays; i++)
-		if (tp_addr_same_ip(&turn->relays[i].addr.local, local))
-			return (int)i;
-	return -1;
-}
-
 enum tp_slow_verdict tp_turn_from_peer(struct tp_turn *turn, const struct tp_turn_now *now,
 		const struct tp_addr *relay_local, const struct tp_addr *peer,
 		const struct tp_turn_packet *packet)
 {
-	int relay = relay_of_local(turn, relay_local);
+	int relay = tp_relay_of_local(turn, relay_local);
 	struct tp_allocation *alloc;
 
 	tp_turn_expire(turn, now->mono_ns);
@@ -173,7 +195,7 @@ enum tp_slow_verdict tp_turn_from_peer(struct tp_turn *turn, const struct tp_tur
 enum tp_slow_verdict tp_turn_from_icmp(struct tp_turn *turn, const struct tp_turn_now *now,
 		const struct tp_icmp_error *error)
 {
-	int relay = relay_of_local(turn, &error->src);
+	int relay = tp_relay_of_local(turn, &error->src);
 	struct tp_allocation *alloc;
 
 	tp_turn_expire(turn, now->mono_ns);
@@ -188,6 +210,12 @@ enum tp_slow_verdict tp_turn_from_icmp(struct tp_turn *turn, const struct tp_tur
 void tp_turn_count(const struct tp_turn *turn, struct tp_turn_counts *out)
 {
 	*out = turn->count;
+	out->users = tp_quota_users(turn->quota);
+}
+
+uint64_t tp_turn_auth_count(const struct tp_turn *turn, enum tp_auth_result result)
+{
+	return turn->n_auth[result];
 }
 
 void tp_allocation_info(const struct tp_turn *turn, const struct tp_allocation *alloc,
@@ -196,6 +224,8 @@ void tp_allocation_info(const struct tp_turn *turn, const struct tp_allocation *
 	*out = (struct tp_allocation_info){
 		.tuple = &alloc->tuple,
 		.username = alloc->username,
+		.username_len = alloc->username_len,
+		.account = alloc->account,
 		.id = alloc->id,
 		.n_permissions = alloc->n_permissions,
 		.n_channels = alloc->n_channels,

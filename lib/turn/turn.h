@@ -27,6 +27,7 @@
 
 #include "base/addr.h"
 #include "base/verdict.h"
+#include "wire/credential.h"
 #include "wire/icmp.h"
 #include "wire/integrity.h"
 #include "wire/ip.h"
@@ -40,6 +41,8 @@ struct tp_turn;
 #define TP_TURN_NONCE_SEC 3600     /* section 5: expire at least hourly */
 #define TP_TURN_RESERVATION_SEC 30 /* section 7.2: at least */
 #define TP_TURN_TTL 64             /* of what is made here */
+#define TP_TURN_ALGORITHMS 2       /* password algorithms that there are */
+#define TP_TURN_PAST_PEERS 64      /* remembered of an allocation, besides those in force */
 
 /*
  * Clients are told of so many ICMP errors, all together: what costs its sender nothing must not
@@ -64,17 +67,58 @@ struct tp_turn_relay {
 	struct tp_addr local, external; /* same family, port 0 */
 };
 
+/* Long-term keys, never the password (section 5); either may be absent. */
 struct tp_turn_user {
 	char *name;
-	uint8_t key[TP_KEY_MD5_LEN]; /* long-term key, never the password (section 5) */
+	struct tp_key md5, sha256;
 };
 
-/* Time-limited credentials: username "expiry[:id]", password base64(HMAC-SHA1(secret, username)).
- */
+/* Shared with who hands out time-limited credentials: wire/credential.h. */
 struct tp_turn_secret {
 	uint8_t *data;
 	size_t len;
 };
+
+/*
+ * What one user, one allocation and one source may take.  0 of any: no limit.  What is refused
+ * changes nothing; what is there when a limit is lowered stays.
+ */
+struct tp_turn_limits {
+	uint32_t allocations_per_user;       /* beyond: 486 */
+	uint32_t channels_per_allocation;    /* beyond: 508 */
+	uint32_t permissions_per_allocation; /* beyond: 508 */
+	/* Permissions and channels to peers that had none; ten seconds' worth at once.  Beyond: 508
+	 */
+	uint32_t new_peers_per_sec;
+	/* Answers a second to who has not authenticated; beyond: dropped.  See flood.h. */
+	uint32_t unauthenticated_per_source, unauthenticated_total;
+};
+
+#define TP_TURN_NEW_PEERS_BURST_SEC 10
+#define TP_TURN_RATE_MAX 1000000 /* of all that is per second */
+
+/* Why a request was refused for what is there already; X(name, text, help). */
+/* clang-format off */
+#define TP_TURN_REFUSALS(X)                                                                        \
+	X(USER_ALLOCATIONS, "allocations_per_user", "486: the user's allocations")                 \
+	X(ALLOCATIONS, "allocations", "508: all allocations")                                      \
+	X(CHANNELS, "channels", "508: the channels of all allocations")                            \
+	X(ALLOCATION_CHANNELS, "channels_per_allocation", "508: the allocation's channels")        \
+	X(ALLOCATION_PERMISSIONS, "permissions_per_allocation", "508: the allocation's permissions") \
+	X(NEW_PEERS, "new_peers_per_sec", "508: too many new peers a second")                      \
+	X(PORTS, "relay_ports", "508: no relayed port is free")                                    \
+	X(MEMORY, "memory", "508: out of memory")
+/* clang-format on */
+
+enum tp_turn_refusal {
+#define X(name, text, help) TP_TURN_REFUSED_##name,
+	TP_TURN_REFUSALS(X)
+#undef X
+	TP_TURN_REFUSAL_COUNT
+};
+
+/** The reason's name in statistics and metrics: static, [a-z0-9_]. */
+const char *tp_turn_refusal_name(enum tp_turn_refusal why);
 
 struct tp_turn_conf {
 	const char *realm;
@@ -86,14 +130,23 @@ struct tp_turn_conf {
 	uint32_t n_users;
 	const struct tp_turn_secret *secrets;
 	uint32_t n_secrets;
-	const struct tp_prefix *deny, *allow; /* peers; allow wins */
+	enum tp_credential_hmac secret_hmac;
+	bool is_expiry_strict; /* an expired name loses its allocation's requests as well */
+	/*
+	 * Password algorithms offered, the preferred one first (RFC 8489 section 14.11).  Without
+	 * MD5 there are no clients of RFC 5389, nor HMAC-SHA1.  0: SHA-256, then MD5.
+	 */
+	uint8_t n_algorithms;
+	enum tp_password_algorithm algorithms[TP_TURN_ALGORITHMS];
+	const struct tp_prefix *deny, *allow; /* peers; the longest that holds one decides */
 	uint32_t n_deny, n_allow;
 	const struct tp_addr
 			*own; /* addresses of this host, denied as peers but for relayed ports */
 	uint32_t n_own;
 	uint32_t max_allocations; /* beyond: 508 */
 	uint32_t max_channels;    /* on all allocations together; beyond: 508 */
-	bool legacy_channels;     /* channel numbers up to 0x7fff (RFC 5766) */
+	struct tp_turn_limits limits;
+	bool legacy_channels; /* channel numbers up to 0x7fff (RFC 5766) */
 };
 
 /* What is known of a datagram besides its bytes. */
@@ -107,11 +160,19 @@ struct tp_allocation;
 struct tp_channel;
 
 /*
+ * Who counts what an allocation relays, and in how many packets and bits a second: a number that
+ * the event handler gave, for both legs, and for as long as the allocation lives whatever becomes
+ * of its five-tuple.
+ */
+#define TP_TURN_NO_ACCOUNT 0
+
+/*
  * A channel as the fast path needs to know it: a snapshot for one call, of which the core keeps
  * only `fast`.
  */
 struct tp_turn_channel {
 	uint16_t number;
+	uint32_t account;
 	struct tp_tuple tuple;
 	struct tp_addr relay_local;    /* with the relayed port */
 	struct tp_addr relay_external; /* what the client calls it */
@@ -129,6 +190,7 @@ struct tp_turn_channel {
  * only `fast`.  Ports of peers are 0: a permission is for an IP address.
  */
 struct tp_turn_permission {
+	uint32_t account;
 	struct tp_tuple tuple;
 	struct tp_addr relay_local;    /* with the relayed port */
 	struct tp_addr relay_external; /* what the client calls it */
@@ -204,6 +266,32 @@ struct tp_turn_ops {
 	uint16_t (*path_mtu)(
 			void *ctx, const struct tp_addr *relay_local, const struct tp_addr *peer);
 
+	/**
+	 * The account of a new allocation; all four may be NULL together.
+	 *
+	 * @param[out] account  not TP_TURN_NO_ACCOUNT
+	 * @return 0 or -E: the allocation is refused (508)
+	 */
+	int (*account_opened)(void *ctx, uint32_t *account);
+
+	/** No channel or permission of the account is left; after `ended`, where that was called.
+	 */
+	void (*account_closed)(void *ctx, uint32_t account);
+
+	/** Does the limit let a datagram pass?  @param data_len  application data, bytes */
+	bool (*admits)(void *ctx, uint32_t account, bool is_up, size_t data_len,
+			enum tp_family peer_family);
+
+	/** The kernel path relayed a datagram; relay to relay, one up and one down. */
+	void (*relayed)(void *ctx, uint32_t account, bool is_up, size_t data_len);
+
+	/**
+	 * Addresses that had permissions, at most TP_TURN_PAST_PEERS: no room is left to remember
+	 * them until the end.  May be NULL.
+	 */
+	void (*peers_past)(void *ctx, const struct tp_allocation *alloc,
+			const struct tp_addr peers[], uint32_t n);
+
 	/** For the log; either may be NULL. */
 	void (*allocated)(void *ctx, const struct tp_allocation *alloc);
 	void (*ended)(void *ctx, const struct tp_allocation *alloc, enum tp_turn_end why);
@@ -220,11 +308,54 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 /** Ends every allocation (TP_TURN_END_SHUTDOWN) and wipes keys. */
 void tp_turn_free(struct tp_turn *turn);
 
+/**
+ * Apply what can change while it runs: realm, users, secrets, deny, allow, max_allocations,
+ * limits.  The rest of conf is not looked at.  Allocations stay, those of users who are gone too,
+ * until they end by themselves; what the new lists deny ends in tp_turn_recheck().
+ *
+ * @return 0 or -ENOMEM: nothing was changed
+ */
+int tp_turn_reload(struct tp_turn *turn, const struct tp_turn_conf *conf);
+
+/**
+ * The addresses of this host, all of them: conf.own, when they change.  What it denies now ends in
+ * tp_turn_recheck().
+ *
+ * @param own  copied; ports play no part
+ * @return 0 or -ENOMEM: nothing was changed
+ */
+int tp_turn_set_own(struct tp_turn *turn, const struct tp_addr own[], uint32_t n);
+
+/**
+ * A relay address came to this host, or went: new allocations get ports on those that are here
+ * (all, at first); without any of a family, 508.  What is allocated stays: the address may return.
+ */
+void tp_turn_set_relay_here(struct tp_turn *turn, uint32_t relay, bool is_here);
+
+/* What ended because it is forbidden now. */
+struct tp_turn_forbidden {
+	uint64_t permissions, channels;
+};
+
+/**
+ * Look at the permissions and channels of up to n allocations (slots) again, and end those to
+ * peers that are no longer allowed.  To be called after tp_turn_reload() until it returns false,
+ * in slices, so that a million allocations do not stop the loop.  What clients ask for meanwhile
+ * is judged by the new lists at once.
+ *
+ * @param[in,out] ended  is added to
+ * @return whether there is more
+ */
+bool tp_turn_recheck(struct tp_turn *turn, uint32_t n, struct tp_turn_forbidden *ended);
+
 /* The two clocks of a call: deadlines, and the time of day (credentials, nonces). */
 struct tp_turn_now {
 	uint64_t mono_ns;
 	uint64_t wall_sec;
 };
+
+/** Change limits while it runs.  @return 0, or -ENOMEM, and all are as they were */
+int tp_turn_set_limits(struct tp_turn *turn, const struct tp_turn_limits *limits);
 
 /** A datagram arrived at a listener.  @return its verdict: exactly one */
 enum tp_slow_verdict tp_turn_from_client(struct tp_turn *turn, const struct tp_turn_now *now,
@@ -254,14 +385,74 @@ uint64_t tp_turn_next_ns(const struct tp_turn *turn);
 
 struct tp_turn_counts {
 	uint32_t allocations, permissions, channels, ports, reservations;
+	uint32_t users; /* who have allocations */
 };
 
 void tp_turn_count(const struct tp_turn *turn, struct tp_turn_counts *out);
 
+/*
+ * What came of a request that needs authentication, in the order of the checks of RFC 8489 section
+ * 9.2.4: X(name, text, error code, help).
+ */
+/* clang-format off */
+#define TP_AUTH_RESULTS(X)                                                                         \
+	X(ACCEPTED_LEGACY, "accepted_legacy", TP_STUN_OK,              "MD5 key, no PASSWORD-ALGORITHM: a client of RFC 5389") \
+	X(ACCEPTED_MD5,    "accepted_md5",    TP_STUN_OK,              "MD5 key, by PASSWORD-ALGORITHM")                       \
+	X(ACCEPTED_SHA256, "accepted_sha256", TP_STUN_OK,              "SHA-256 key")                                          \
+	X(CHALLENGED,      "challenged",      TP_STUN_UNAUTHENTICATED, "no message integrity: every client's first request")   \
+	X(INCOMPLETE,      "incomplete",      TP_STUN_BAD_REQUEST,     "no user name, realm or nonce")                         \
+	X(BAD_ALGORITHMS,  "bad_algorithms",  TP_STUN_BAD_REQUEST,     "PASSWORD-ALGORITHM(S) not as offered: a bid-down, or a broken client") \
+	X(TOO_WEAK,        "too_weak",        TP_STUN_UNAUTHENTICATED, "MD5 or HMAC-SHA1, which the configuration refuses")    \
+	X(UNKNOWN_USER,    "unknown_user",    TP_STUN_UNAUTHENTICATED, "no such user")                                         \
+	X(EXPIRED,         "expired",         TP_STUN_UNAUTHENTICATED, "time-limited user name that is over")                  \
+	X(NO_KEY,          "no_key",          TP_STUN_UNAUTHENTICATED, "the user has no key of the chosen algorithm")          \
+	X(WRONG_PASSWORD,  "wrong_password",  TP_STUN_UNAUTHENTICATED, "message integrity does not match")                     \
+	X(STALE_NONCE,     "stale_nonce",     TP_STUN_STALE_NONCE,     "nonce expired, changed, or of another source")
+/* clang-format on */
+
+enum tp_auth_result {
+#define X(name, text, error, help) TP_AUTH_##name,
+	TP_AUTH_RESULTS(X)
+#undef X
+	TP_AUTH_RESULT_COUNT
+};
+
+/** The result's name in statistics and metrics: static, [a-z0-9_]. */
+const char *tp_auth_result_name(enum tp_auth_result result);
+
+/** What the client is answered; TP_STUN_OK: its request is processed. */
+enum tp_stun_err tp_auth_result_error(enum tp_auth_result result);
+
+/** Requests that ended so; all results together are all requests that need authentication. */
+uint64_t tp_turn_auth_count(const struct tp_turn *turn, enum tp_auth_result result);
+#define TP_TURN_ERROR_MIN 300
+#define TP_TURN_ERROR_MAX 599
+
+/* Requests answered with an error, since the start. */
+struct tp_turn_refused {
+	uint64_t why[TP_TURN_REFUSAL_COUNT];
+	uint64_t code[TP_TURN_ERROR_MAX - TP_TURN_ERROR_MIN + 1]; /* by STUN error code */
+};
+
+/** @return borrowed; good until tp_turn_free() */
+const struct tp_turn_refused *tp_turn_refused(const struct tp_turn *turn);
+
+/* One relay address. */
+struct tp_turn_relay_info {
+	struct tp_turn_relay addr;
+	bool is_here;
+	uint32_t n_ports, n_free;
+};
+
+/** relay: index into tp_turn_conf.relays */
+void tp_turn_relay_info(const struct tp_turn *turn, uint32_t relay, struct tp_turn_relay_info *out);
+
 /* A snapshot of one allocation; strings borrowed until the next call into turn. */
 struct tp_allocation_info {
 	const struct tp_tuple *tuple;
-	const char *username;
+	const char *username; /* whatever bytes it is known by, and a NUL */
+	size_t username_len;
+	uint32_t account;
 	uint64_t id; /* counts up from 1 for the life of the process */
 	struct {
 		bool is_present;
@@ -274,6 +465,13 @@ struct tp_allocation_info {
 
 void tp_allocation_info(const struct tp_turn *turn, const struct tp_allocation *alloc,
 		struct tp_allocation_info *out);
+
+/**
+ * Addresses that have, or had, a permission, each once; but not what peers_past() was told.
+ *
+ * @return how many there are; the first max of them are in out
+ */
+uint32_t tp_allocation_peers(const struct tp_allocation *alloc, struct tp_addr out[], uint32_t max);
 
 /**
  * Walk the allocations, in no particular order.

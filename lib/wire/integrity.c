@@ -34,13 +34,13 @@ struct mac {
 /* Of one thread, kept for its life: making them costs more than hashing a message. */
 struct contexts {
 	struct mac sha1, sha256;
-	EVP_MD_CTX *md5;
+	EVP_MD_CTX *digest;
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t at_exit;
 static EVP_MAC *hmac;
-static EVP_MD *md5;
+static EVP_MD *md5, *sha256;
 
 static _Thread_local struct contexts mine;
 
@@ -52,7 +52,7 @@ static void must(bool ok)
 {
 	if (ok)
 		return;
-	tp_err("cryptography: OpenSSL does not provide HMAC-SHA1, HMAC-SHA256 and MD5, "
+	tp_err("cryptography: OpenSSL does not provide HMAC-SHA1, HMAC-SHA256, SHA-256 and MD5, "
 	       "or is out of memory");
 	abort();
 }
@@ -63,7 +63,7 @@ static void free_contexts(void *p)
 
 	EVP_MAC_CTX_free(c->sha1.ctx);
 	EVP_MAC_CTX_free(c->sha256.ctx);
-	EVP_MD_CTX_free(c->md5);
+	EVP_MD_CTX_free(c->digest);
 	OPENSSL_cleanse(c, sizeof(*c));
 }
 
@@ -71,7 +71,9 @@ static void fetch(void)
 {
 	hmac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
 	md5 = EVP_MD_fetch(NULL, "MD5", NULL);
-	must(hmac != NULL && md5 != NULL && pthread_key_create(&at_exit, free_contexts) == 0);
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	must(hmac != NULL && md5 != NULL && sha256 != NULL &&
+			pthread_key_create(&at_exit, free_contexts) == 0);
 }
 
 static void open_mac(struct mac *mac, const char *digest)
@@ -89,13 +91,13 @@ static void open_mac(struct mac *mac, const char *digest)
 
 static struct contexts *contexts(void)
 {
-	if (mine.md5 != NULL)
+	if (mine.digest != NULL)
 		return &mine;
 	pthread_once(&once, fetch);
 	open_mac(&mine.sha1, "SHA1");
 	open_mac(&mine.sha256, "SHA256");
-	mine.md5 = EVP_MD_CTX_new();
-	must(mine.md5 != NULL && pthread_setspecific(at_exit, &mine) == 0);
+	mine.digest = EVP_MD_CTX_new();
+	must(mine.digest != NULL && pthread_setspecific(at_exit, &mine) == 0);
 	return &mine;
 }
 
@@ -138,21 +140,53 @@ void tp_hmac_sha256(const void *key, size_t key_len, const struct tp_bytes part[
 	mac_parts(&contexts()->sha256, key, key_len, part, n, out, TP_SHA256_LEN);
 }
 
-void tp_key_long_term(const struct tp_bytes *username, const struct tp_bytes *realm,
-		const struct tp_bytes *password, uint8_t key[TP_KEY_MD5_LEN])
+/* Of the parts with colons between them. */
+static void digest_joined(const EVP_MD *md, const struct tp_bytes *const part[], size_t n,
+		uint8_t *out, size_t out_len)
 {
-	const struct tp_bytes colon = { ":", 1 };
-	const struct tp_bytes *part[] = { username, &colon, realm, &colon, password };
-	EVP_MD_CTX *ctx = contexts()->md5;
+	EVP_MD_CTX *ctx = contexts()->digest;
 	unsigned int len;
 	bool ok;
 	size_t i;
 
-	ok = EVP_DigestInit_ex2(ctx, md5, NULL) == 1;
-	for (i = 0; i < sizeof(part) / sizeof(part[0]); i++)
+	ok = EVP_DigestInit_ex2(ctx, md, NULL) == 1;
+	for (i = 0; i < n; i++) {
+		if (i > 0)
+			ok &= EVP_DigestUpdate(ctx, ":", 1) == 1;
 		ok &= EVP_DigestUpdate(ctx, part[i]->data, part[i]->len) == 1;
-	must(ok && EVP_DigestFinal_ex(ctx, key, &len) == 1 && len == TP_KEY_MD5_LEN);
+	}
+	must(ok && EVP_DigestFinal_ex(ctx, out, &len) == 1 && len == out_len);
 	EVP_MD_CTX_reset(ctx); /* the password's last block is in it */
+}
+
+void tp_key_make(enum tp_password_algorithm algorithm, const struct tp_bytes *username,
+		const struct tp_bytes *realm, const struct tp_bytes *password, struct tp_key *key)
+{
+	const struct tp_bytes *const part[] = { username, realm, password };
+
+	contexts(); /* before the digests are looked at: they are fetched there */
+	key->len = tp_key_len(algorithm);
+	digest_joined(algorithm == TP_ALGORITHM_SHA256 ? sha256 : md5, part, 3, key->data,
+			key->len);
+}
+
+void tp_key_long_term(const struct tp_bytes *username, const struct tp_bytes *realm,
+		const struct tp_bytes *password, uint8_t key[TP_KEY_MD5_LEN])
+{
+	struct tp_key made;
+
+	tp_key_make(TP_ALGORITHM_MD5, username, realm, password, &made);
+	memcpy(key, made.data, TP_KEY_MD5_LEN);
+	tp_secret_wipe(&made, sizeof(made));
+}
+
+void tp_userhash(const struct tp_bytes *username, const struct tp_bytes *realm,
+		uint8_t out[TP_SHA256_LEN])
+{
+	const struct tp_bytes *const part[] = { username, realm };
+
+	contexts();
+	digest_joined(sha256, part, 2, out, TP_SHA256_LEN);
 }
 
 int tp_integrity_check(const struct tp_stun_msg *msg, const uint8_t *key, size_t key_len)
@@ -172,20 +206,57 @@ int tp_integrity_check(const struct tp_stun_msg *msg, const uint8_t *key, size_t
 	return is_equal ? 0 : -EBADMSG;
 }
 
+int tp_integrity_sha256_check(const struct tp_stun_msg *msg, const uint8_t *key, size_t key_len)
+{
+	const struct tp_stun_value *mi = &msg->attr[TP_STUN_MESSAGE_INTEGRITY_SHA256_AT];
+	uint8_t want[TP_SHA256_LEN];
+	size_t upto;
+	bool is_equal;
+
+	if (mi->data == NULL)
+		return -ENOENT;
+	if (mi->len != TP_STUN_MI_SHA256_LEN)
+		return -EBADMSG;
+	/* Not attrs_end: MESSAGE-INTEGRITY may stand in between, and is covered. */
+	upto = (size_t)(mi->data - msg->raw) - ATTR_HDR_LEN;
+	assert(upto >= msg->attrs_end);
+	tp_integrity_sha256_compute(msg->raw, upto, key, key_len, want);
+	is_equal = tp_secret_equal(want, mi->data, sizeof(want));
+	tp_secret_wipe(want, sizeof(want));
+	return is_equal ? 0 : -EBADMSG;
+}
+
+/* The message up to there, its length field as if an attribute of len bytes came next and last. */
+static void cover(const uint8_t *msg, size_t upto, size_t len, uint8_t header[TP_STUN_HDR_LEN],
+		struct tp_bytes part[2])
+{
+	size_t end = upto + ATTR_HDR_LEN + len;
+
+	assert(upto >= TP_STUN_HDR_LEN && end - TP_STUN_HDR_LEN <= UINT16_MAX);
+	memcpy(header, msg, TP_STUN_HDR_LEN);
+	tp_be16_put(header + 2, (uint16_t)(end - TP_STUN_HDR_LEN));
+	part[0] = (struct tp_bytes){ header, TP_STUN_HDR_LEN };
+	part[1] = (struct tp_bytes){ msg + TP_STUN_HDR_LEN, upto - TP_STUN_HDR_LEN };
+}
+
 void tp_integrity_compute(const uint8_t *msg, size_t upto, const uint8_t *key, size_t key_len,
 		uint8_t out[TP_SHA1_LEN])
 {
 	uint8_t header[TP_STUN_HDR_LEN];
-	const struct tp_bytes part[] = {
-		{ header, sizeof(header) },
-		{ msg + TP_STUN_HDR_LEN, upto - TP_STUN_HDR_LEN },
-	};
-	size_t end = upto + ATTR_HDR_LEN + TP_STUN_MI_LEN;
+	struct tp_bytes part[2];
 
-	assert(upto >= TP_STUN_HDR_LEN && end - TP_STUN_HDR_LEN <= UINT16_MAX);
-	memcpy(header, msg, sizeof(header));
-	tp_be16_put(header + 2, (uint16_t)(end - TP_STUN_HDR_LEN));
+	cover(msg, upto, TP_STUN_MI_LEN, header, part);
 	tp_hmac_sha1(key, key_len, part, 2, out);
+}
+
+void tp_integrity_sha256_compute(const uint8_t *msg, size_t upto, const uint8_t *key,
+		size_t key_len, uint8_t out[TP_SHA256_LEN])
+{
+	uint8_t header[TP_STUN_HDR_LEN];
+	struct tp_bytes part[2];
+
+	cover(msg, upto, TP_STUN_MI_SHA256_LEN, header, part);
+	tp_hmac_sha256(key, key_len, part, 2, out);
 }
 
 uint32_t tp_fingerprint(const uint8_t *msg, size_t len)

@@ -22,6 +22,8 @@
 #define TP_STUN_TID_LEN 12
 #define TP_STUN_COOKIE 0x2112a442u
 #define TP_STUN_MI_LEN 20        /* HMAC-SHA1 */
+#define TP_STUN_MI_SHA256_LEN 32 /* HMAC-SHA256, never truncated (RFC 8489 section 14.6) */
+#define TP_STUN_USERHASH_LEN 32  /* section 14.4 */
 #define TP_STUN_USERNAME_MAX 763 /* RFC 8489 section 14.3 */
 #define TP_STUN_REALM_MAX 763
 #define TP_STUN_NONCE_MAX 763
@@ -82,10 +84,13 @@ enum tp_stun_err {
 	X(REQUESTED_TRANSPORT, 0x0019)       \
 	X(DONT_FRAGMENT, 0x001a)             \
 	X(MESSAGE_INTEGRITY_SHA256, 0x001c)  \
+	X(PASSWORD_ALGORITHM, 0x001d)        \
+	X(USERHASH, 0x001e)                  \
 	X(XOR_MAPPED_ADDRESS, 0x0020)        \
 	X(RESERVATION_TOKEN, 0x0022)         \
 	X(ADDITIONAL_ADDRESS_FAMILY, 0x8000) \
 	X(ADDRESS_ERROR_CODE, 0x8001)        \
+	X(PASSWORD_ALGORITHMS, 0x8002)       \
 	X(ICMP, 0x8004)                      \
 	X(SOFTWARE, 0x8022)                  \
 	X(FINGERPRINT, 0x8028)

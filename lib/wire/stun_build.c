@@ -126,9 +126,8 @@ void tp_stun_put_xor_addr(
 
 /* ERROR-CODE and ADDRESS-ERROR-CODE differ in the first byte, which is 0 in the former. */
 static void put_error(struct tp_stun_builder *b, enum tp_stun_attr type, uint8_t first,
-		enum tp_stun_err err)
+		enum tp_stun_err err, const char *text)
 {
-	const char *text = reason(err);
 	size_t len = strlen(text);
 	uint8_t *p = reserve(b, type, 4 + len);
 
@@ -144,12 +143,17 @@ static void put_error(struct tp_stun_builder *b, enum tp_stun_attr type, uint8_t
 
 void tp_stun_put_error(struct tp_stun_builder *b, enum tp_stun_err err)
 {
-	put_error(b, TP_STUN_ATTR_ERROR_CODE, 0, err);
+	put_error(b, TP_STUN_ATTR_ERROR_CODE, 0, err, reason(err));
+}
+
+void tp_stun_put_error_code(struct tp_stun_builder *b, enum tp_stun_err err)
+{
+	put_error(b, TP_STUN_ATTR_ERROR_CODE, 0, err, "");
 }
 
 void tp_stun_put_address_error(struct tp_stun_builder *b, uint8_t family, enum tp_stun_err err)
 {
-	put_error(b, TP_STUN_ATTR_ADDRESS_ERROR_CODE, family, err);
+	put_error(b, TP_STUN_ATTR_ADDRESS_ERROR_CODE, family, err, reason(err));
 }
 
 void tp_stun_put_unknown(struct tp_stun_builder *b, const uint16_t types[], size_t n)
@@ -161,6 +165,11 @@ void tp_stun_put_unknown(struct tp_stun_builder *b, const uint16_t types[], size
 		tp_be16_put(p + 2 * i, types[i]);
 }
 
+void tp_stun_put_algorithm(struct tp_stun_builder *b, enum tp_password_algorithm algorithm)
+{
+	tp_stun_put_u32(b, TP_STUN_ATTR_PASSWORD_ALGORITHM, (uint32_t)algorithm << 16);
+}
+
 void tp_stun_put_integrity(struct tp_stun_builder *b, const uint8_t *key, size_t key_len)
 {
 	size_t upto = b->len;
@@ -168,6 +177,15 @@ void tp_stun_put_integrity(struct tp_stun_builder *b, const uint8_t *key, size_t
 
 	if (value != NULL)
 		tp_integrity_compute(b->buf, upto, key, key_len, value);
+}
+
+void tp_stun_put_integrity_sha256(struct tp_stun_builder *b, const uint8_t *key, size_t key_len)
+{
+	size_t upto = b->len;
+	uint8_t *value = reserve(b, TP_STUN_ATTR_MESSAGE_INTEGRITY_SHA256, TP_STUN_MI_SHA256_LEN);
+
+	if (value != NULL)
+		tp_integrity_sha256_compute(b->buf, upto, key, key_len, value);
 }
 
 void tp_stun_put_fingerprint(struct tp_stun_builder *b)

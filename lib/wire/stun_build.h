@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "wire/integrity.h"
 #include "wire/stun.h"
 
 struct tp_stun_builder {
@@ -44,14 +45,23 @@ void tp_stun_put_xor_addr(
 /** ERROR-CODE with the standard reason phrase. */
 void tp_stun_put_error(struct tp_stun_builder *b, enum tp_stun_err err);
 
+/** ERROR-CODE without a phrase, which is for people only: where the answer must be small. */
+void tp_stun_put_error_code(struct tp_stun_builder *b, enum tp_stun_err err);
+
 /** ADDRESS-ERROR-CODE (RFC 8656 section 18.12); family is TP_STUN_FAMILY_*. */
 void tp_stun_put_address_error(struct tp_stun_builder *b, uint8_t family, enum tp_stun_err err);
 
 /** UNKNOWN-ATTRIBUTES (RFC 8489 section 14.13). */
 void tp_stun_put_unknown(struct tp_stun_builder *b, const uint16_t types[], size_t n);
 
-/** MESSAGE-INTEGRITY with HMAC-SHA1; every attribute but FINGERPRINT comes before it. */
+/** PASSWORD-ALGORITHM (section 14.12), whose parameters are empty.  For clients and tests. */
+void tp_stun_put_algorithm(struct tp_stun_builder *b, enum tp_password_algorithm algorithm);
+
+/** MESSAGE-INTEGRITY with HMAC-SHA1; only MESSAGE-INTEGRITY-SHA256 and FINGERPRINT may follow. */
 void tp_stun_put_integrity(struct tp_stun_builder *b, const uint8_t *key, size_t key_len);
+
+/** MESSAGE-INTEGRITY-SHA256, 32 bytes; only FINGERPRINT may follow. */
+void tp_stun_put_integrity_sha256(struct tp_stun_builder *b, const uint8_t *key, size_t key_len);
 
 /** FINGERPRINT; nothing may follow. */
 void tp_stun_put_fingerprint(struct tp_stun_builder *b);

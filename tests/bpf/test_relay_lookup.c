@@ -8,6 +8,7 @@
 
 #include "bpf/steer.h"
 #include "io/steer.h"
+#include "io/steer_conf.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -114,6 +115,7 @@ static struct relay_lookup_bpf *load(void)
 	set_addr(&conf.addr[1], RELAY4, 0);
 	set_addr(&conf.addr[2], RELAY6, 1);
 	skel->rodata->conf = conf;
+	assert_int_equal(tp_steer_conf_index(&skel->rodata->conf), 0);
 	assert_int_equal(relay_lookup_bpf__load(skel), 0);
 
 	ports->allocated[ALLOCATED >> 6] |= 1ull << (ALLOCATED & 63);

@@ -12,14 +12,19 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 
 ETH_P_ALL = 0x0003
 PACKET_OUTGOING = 4
+SO_RCVBUFFORCE = 33
 
 
 class Sniffer:
-    """Collects from its making on; frames() gives what has come in, oldest first."""
+    """Collects from its making on; frames() gives what has come in, oldest first.
 
-    def __init__(self, net, role, interface):
+    With outgoing also what has gone out.
+    """
+
+    def __init__(self, net, role, interface, outgoing=False):
+        self.outgoing = outgoing
         self.sock = net.socket(role, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         self.sock.setsockopt(vlan.SOL_PACKET, vlan.PACKET_AUXDATA, 1)
         self.sock.bind((interface, ETH_P_ALL))
         self.sock.setblocking(False)
@@ -30,7 +35,7 @@ class Sniffer:
                 data, ancillary, _, address = self.sock.recvmsg(65536, 64)
             except BlockingIOError:
                 return
-            if address[2] != PACKET_OUTGOING:
+            if self.outgoing or address[2] != PACKET_OUTGOING:
                 yield Ether(vlan.with_tag(data, ancillary))
 
     def udp(self, src=None, dport=None):

@@ -73,6 +73,23 @@ def permitted(open_client):
 
 @pytest.mark.parametrize("mode", ["copy", "skb", "dpdk"])
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
+def test_the_first_indication_is_the_only_one_by_the_kernel_path(one, start, permitted, pair, mode):
+    relay = start(one, mode)
+    talk = permitted(one, relay, pair)
+    # With a neighbour that is known, there is nothing that the flows have to wait for.
+    one.exec("relay", "ping", "-c", "1", one.PEER[pair[1]])
+    talk.up(b"first")
+    assert relay.slow()["relayed"] == 1  # answered by the thread that also publishes the flows
+    assert not any(relay.paths().values())
+    for _ in range(5):
+        talk.both(b"further")
+    stats = relay.settled()
+    assert {path: n for path, n in stats["total"]["paths"].items() if n} == dict.fromkeys(talk.paths, 5)
+    assert stats["kernel_path"]["verdicts"]["relayed"] == 1
+
+
+@pytest.mark.parametrize("mode", ["copy", "skb"])
+@pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
 def test_every_size_arrives_with_true_checksums(one, start, permitted, pair, mode):
     """RFC 8656 sections 11, 13 and 14: all of it by workers once the first one was seen."""
     relay = start(one, mode)

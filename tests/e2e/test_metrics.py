@@ -42,6 +42,9 @@ def test_metrics_say_what_the_control_socket_says(one, make_relay, open_client):
         assert int(samples[f'turnpike_frames_total{{worker="0",verdict="{name}"}}']) == count
     for name, count in stats["kernel_path"]["verdicts"].items():
         assert int(samples[f'turnpike_kernel_path_datagrams_total{{verdict="{name}"}}']) == count
+    for name, count in stats["auth"].items():
+        assert int(samples[f'turnpike_auth_requests_total{{result="{name}"}}']) == count
+    assert stats["auth"]["challenged"] >= 1 and stats["auth"]["accepted_legacy"] >= 2
     assert int(samples["turnpike_allocations"]) == stats["turn"]["allocations"] == 1
     assert samples['turnpike_interface_mode{interface="%s",mode="%s"}' % (one.NIC, relay.mode)] == "1"
 

@@ -93,7 +93,7 @@ def test_nonce_is_bound_to_the_client_address(one, start, open_client):
     first, second = open_client(one, 4), open_client(one, 4)
     first.allocate()
     second.realm, second.nonce, second.key = first.realm, first.nonce, first.key
-    request = turn.build(turn.ALLOCATE, turn.REQUEST, ALLOCATE_UDP + second.auth_attrs(), key=second.key)
+    request = second.signed(turn.ALLOCATE, ALLOCATE_UDP)
     answer = second.transact(request)
     assert answer.error == 438
     assert answer.get(turn.NONCE) not in (None, first.nonce)

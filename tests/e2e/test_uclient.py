@@ -7,6 +7,8 @@ import pytest
 import relay as relays
 import turn
 from call import MODES, PAIR_IDS, PAIRS
+from scapy.layers.inet import UDP
+from sniff import Sniffer
 
 # All of them fit a socket's default receive buffer (212,992 bytes, 1,280 for a frame from AF_XDP),
 # so that an end that gets no CPU for a while loses nothing by itself.
@@ -14,9 +16,8 @@ CLIENTS, MESSAGES = 2, 70
 TOTAL = CLIENTS * MESSAGES
 # Messages that may take the other path, while next hops are still being found.
 FEW = TOTAL // 20
-# Flows of a permission begin with its first indication, hence in the middle of traffic: at a message
-# a millisecond, each that the control thread or a next hop comes late is one more.
-MORE = TOTAL // 2
+# Flows of a permission begin with its first indication, hence in the middle of traffic.
+INDICATIONS = ("-s", "-z", "10")
 
 
 def where_lost(net, relay):
@@ -73,6 +74,44 @@ def carried_by_kernel(stats, times=2):
     assert not any(stats["total"]["paths"].values())
 
 
+@pytest.fixture
+def at_relay(one):
+    """Both directions, in the order of things; what an XDP program takes is not seen on the NIC itself."""
+    with Sniffer(one, "sw", "relay", outgoing=True) as sniffer:
+        yield sniffer
+
+
+def sent_too_early(at_relay):
+    """Indications that were sent before the relay had relayed its client's first.
+
+    How many is for the machine to say: they wait together while the control thread, or the softirq that
+    receives for it, gets no CPU.
+    """
+    early, relayed, started = 0, {}, set()
+    for ip in at_relay.udp():
+        udp, data = ip[UDP], bytes(ip[UDP].payload)
+        if (ip.src, udp.sport) in relayed:  # to a peer
+            started.add(relayed[ip.src, udp.sport])
+        if data[:1] > b"\x03" or data[4:8] != turn.COOKIE_BYTES:
+            continue
+        message = turn.Message(data)
+        kind = message.method, message.cls
+        if kind == (turn.SEND, turn.INDICATION):
+            early += udp.sport not in started
+        elif kind == (turn.ALLOCATE, turn.SUCCESS):
+            relayed[message.address(turn.XOR_RELAYED_ADDRESS)] = udp.dport
+        elif kind == (turn.DATA, turn.INDICATION):  # to another client of the relay
+            started.add(relayed.get(message.address(turn.XOR_PEER_ADDRESS)))
+    return early
+
+
+def know_neighbours(net):
+    """So that flows have nothing to wait for when they are made."""
+    for role in ("client", "peer"):
+        for ip in {"client": net.CLIENT, "peer": net.PEER}[role].values():
+            net.exec("relay", "ping", "-c", "1", ip)
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
 def test_echo_without_loss(one, start, echo_peer, coturn, pair, mode):
@@ -107,29 +146,32 @@ def test_client_to_client(one, start, coturn, pair, mode):
 
 @pytest.mark.parametrize("mode", ["copy", "off"])
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
-def test_send_indications(one, start, echo_peer, coturn, pair, mode):
+def test_send_indications(one, start, echo_peer, coturn, at_relay, pair, mode):
     """RFC 8656 section 11: nothing but Send and Data, of which the kernel path sees the first."""
     client, peer = pair
     relay = start(one, mode)
+    know_neighbours(one)
     echo_peer(one)
-    uclient(relay, coturn, client, "-c", "-s", "-e", one.PEER[peer], *family_options(peer))
+    uclient(relay, coturn, client, "-c", *INDICATIONS, "-e", one.PEER[peer], *family_options(peer))
     stats = relay.settled()
     relays.check_sums(stats)
     if mode == "off":
         carried_by_kernel(stats)
     else:
         paths = f"send_{client}to{peer}", f"data_{peer}to{client}"
-        carried_by_workers(stats, *paths, few=MORE)
+        carried_by_workers(stats, *paths, few=FEW + sent_too_early(at_relay))
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=["4via4", "6via6", "4via6", "6via4"])
-def test_client_to_client_by_indications(one, start, coturn, pair):
+def test_client_to_client_by_indications(one, start, coturn, at_relay, pair):
     client, relayed = pair
-    relay = start(one)
-    uclient(relay, coturn, client, "-c", "-y", "-s", *family_options(relayed))
+    relay = start(one, "copy")
+    know_neighbours(one)
+    uclient(relay, coturn, client, "-c", "-y", *INDICATIONS, *family_options(relayed))
     stats = relay.settled()
     relays.check_sums(stats)
-    carried_by_workers(stats, f"hairpin_indication_{client}to{client}", few=MORE)
+    few = FEW + sent_too_early(at_relay)
+    carried_by_workers(stats, f"hairpin_indication_{client}to{client}", few=few)
 
 
 def test_even_port_pairs(one, start, echo_peer, coturn):
@@ -139,12 +181,54 @@ def test_even_port_pairs(one, start, echo_peer, coturn):
     uclient(relay, coturn, 4, "-e", one.PEER[4])
 
 
-def test_channel_padding(one, start, echo_peer, coturn):
+@pytest.mark.parametrize("mode", ["copy", "off"])
+def test_channel_padding(one, start, echo_peer, coturn, mode):
     """RFC 8656 section 12.5: ChannelData over UDP may be padded; the peer sees none of it."""
-    relay = start(one)
+    relay = start(one, mode)
     echo_peer(one)
-    uclient(relay, coturn, 4, "-c", "-D", "-l", "101", "-e", one.PEER[4])
-    carried_by_workers(relay.settled(), "up_4to4", "down_4to4")
+    with Sniffer(one, "peer", "peer0") as at_peer:
+        uclient(relay, coturn, 4, "-c", "-D", "-l", "101", "-e", one.PEER[4])
+        assert [len(ip[UDP].payload) for ip in at_peer.udp(dport=3480)] == TOTAL * [101]
+    stats = relay.settled()
+    if mode == "off":
+        carried_by_kernel(stats)
+    else:
+        carried_by_workers(stats, "up_4to4", "down_4to4")
+
+
+@pytest.mark.parametrize("mode", ["copy", "off"])
+@pytest.mark.parametrize("asked", [True, False], ids=["asked", "not"])
+def test_dont_fragment(one, start, echo_peer, coturn, at_relay, asked, mode):
+    """RFC 8656 section 14: DF as the indication asks; -X asks for IPv4 by name."""
+    one.sysctl("client", "ipv4/ip_no_pmtu_disc", 1)  # what carries the indication has no DF itself
+    relay = start(one, mode)
+    know_neighbours(one)
+    echo_peer(one)
+    with Sniffer(one, "peer", "peer0") as at_peer:
+        options = ["-g"] if asked else []
+        uclient(relay, coturn, 4, "-c", "-X", *INDICATIONS, *options, "-e", one.PEER[4])
+        assert [bool(ip.flags.DF) for ip in at_peer.udp(dport=3480)] == TOTAL * [asked]
+    stats = relay.settled()
+    relays.check_sums(stats)
+    early = sent_too_early(at_relay)
+    if mode == "off":
+        carried_by_kernel(stats)
+    elif asked:
+        # The control plane's, which can tell the client that a datagram was too big.
+        assert stats["total"]["paths"]["send_4to4"] == 0
+        assert stats["total"]["paths"]["data_4to4"] >= TOTAL - FEW - early
+    else:
+        carried_by_workers(stats, "send_4to4", "data_4to4", few=FEW + early)
+
+
+def test_mobility_is_not_required(one, start, echo_peer, coturn):
+    """RFC 8016 section 3.1: -M asks for a ticket, and goes on without one."""
+    relay = start(one, "copy")
+    echo_peer(one)
+    uclient(relay, coturn, 4, "-c", "-M", "-e", one.PEER[4])
+    stats = relay.settled()
+    relays.check_sums(stats)
+    carried_by_workers(stats, "up_4to4", "down_4to4")
 
 
 @pytest.mark.parametrize("secret", relays.SECRETS)

@@ -37,16 +37,25 @@ REQUESTED_ADDRESS_FAMILY = 0x0017
 EVEN_PORT = 0x0018
 REQUESTED_TRANSPORT = 0x0019
 DONT_FRAGMENT = 0x001A
+MESSAGE_INTEGRITY_SHA256 = 0x001C
+PASSWORD_ALGORITHM = 0x001D
+USERHASH = 0x001E
 XOR_MAPPED_ADDRESS = 0x0020
 RESERVATION_TOKEN = 0x0022
 ADDITIONAL_ADDRESS_FAMILY = 0x8000
 ADDRESS_ERROR_CODE = 0x8001
+PASSWORD_ALGORITHMS = 0x8002
 ICMP = 0x8004
 SOFTWARE = 0x8022
 FINGERPRINT = 0x8028
 
 IPV4, IPV6 = 1, 2  # address families as STUN numbers them
 UDP = 17
+
+# Password algorithms (RFC 8489 section 18.5); None: a client of RFC 5389, which knows of none.
+MD5, SHA256 = 1, 2
+COOKIE_PREFIX = b"obMatJos2"
+HAS_ALGORITHMS, IS_ANONYMOUS = 1 << 23, 1 << 22  # section 18.1
 
 
 def family_of(ip):
@@ -81,25 +90,47 @@ def header(method, cls, length, tid):
     return struct.pack("!HHI", kind, length, COOKIE) + tid
 
 
-def long_term_key(username, realm, password):
-    """RFC 8489 section 18.5.1.1."""
-    return hashlib.md5(f"{username}:{realm}:{password}".encode()).digest()
+def long_term_key(username, realm, password, algorithm=None):
+    """RFC 8489 section 18.5.1."""
+    hashed = hashlib.sha256 if algorithm == SHA256 else hashlib.md5
+    return hashed(f"{username}:{realm}:{password}".encode()).digest()
 
 
-def time_limited(secret, lifetime_sec=3600, name="test"):
+def userhash(username, realm):
+    """RFC 8489 section 14.4."""
+    return hashlib.sha256(f"{username}:{realm}".encode()).digest()
+
+
+def nonce_features(nonce):
+    """RFC 8489 section 9.2: the 24 bits of the nonce cookie; None: there is none."""
+    if not nonce.startswith(COOKIE_PREFIX):
+        return None
+    return int.from_bytes(base64.b64decode(nonce[9:13], validate=True), "big")
+
+
+def algorithm_value(algorithm):
+    """PASSWORD-ALGORITHM, without parameters."""
+    return struct.pack("!HH", algorithm, 0)
+
+
+def time_limited(secret, lifetime_sec=3600, name="test", hashed=hashlib.sha1):
     """Credentials by draft-uberti-behave-turn-rest: (username, password)."""
     username = f"{int(time.time()) + lifetime_sec}:{name}"
-    mac = hmac.new(secret.encode(), username.encode(), hashlib.sha1).digest()
+    mac = hmac.new(secret.encode(), username.encode(), hashed).digest()
     return username, base64.b64encode(mac).decode()
 
 
-def build(method, cls, attrs=(), tid=None, key=None, fingerprint=False):
+def build(method, cls, attrs=(), tid=None, key=None, fingerprint=False, sha256=False):
     """A STUN message; attrs is a list of (type, value), an (ip, port) value being XORed."""
     tid = tid or os.urandom(12)
     body = b""
     for kind, value in attrs:
         body += attribute(kind, xor_address(*value, tid) if isinstance(value, tuple) else value)
-    if key is not None:
+    if key is not None and sha256:
+        head = header(method, cls, len(body) + 36, tid)
+        mac = hmac.new(key, head + body, hashlib.sha256).digest()
+        body += attribute(MESSAGE_INTEGRITY_SHA256, mac)
+    elif key is not None:
         head = header(method, cls, len(body) + 24, tid)
         body += attribute(MESSAGE_INTEGRITY, hmac.new(key, head + body, hashlib.sha1).digest())
     if fingerprint:
@@ -169,6 +200,14 @@ class Message:
         want = hmac.new(key, head + self.data[20:pos], hashlib.sha1).digest()
         assert self.get(MESSAGE_INTEGRITY) == want, "MESSAGE-INTEGRITY does not match"
 
+    def check_integrity_sha256(self, key):
+        """RFC 8489 section 14.6: all 32 bytes."""
+        pos = self.offset.get(MESSAGE_INTEGRITY_SHA256)
+        assert pos is not None, "response without MESSAGE-INTEGRITY-SHA256"
+        head = self.data[:2] + struct.pack("!H", pos + 36 - 20) + self.data[4:20]
+        want = hmac.new(key, head + self.data[20:pos], hashlib.sha256).digest()
+        assert self.get(MESSAGE_INTEGRITY_SHA256) == want, "MESSAGE-INTEGRITY-SHA256 does not match"
+
     def check_fingerprint(self):
         """RFC 8489 section 14.7: the last attribute."""
         pos = self.offset.get(FINGERPRINT)
@@ -188,14 +227,20 @@ Received = collections.namedtuple("Received", "kind peer number data icmp", defa
 
 
 class Client:
-    """One five-tuple.  The socket is the caller's: made in whichever namespace."""
+    """One five-tuple.  The socket is the caller's: made in whichever namespace.
 
-    def __init__(self, sock, server, username="alice", password="wonder"):
+    With `algorithms`, in any order, a client of RFC 8489 (section 9.2.5); else one of RFC 5389.
+    """
+
+    def __init__(self, sock, server, username="alice", password="wonder", algorithms=()):
         self.sock = sock
         self.server = server  # (ip, port)
         self.username = username
         self.password = password
         self.realm = self.nonce = self.key = None
+        self.algorithms = algorithms
+        self.algorithm = self.algorithm_list = None  # chosen; as the server sent them
+        self.is_anonymous = False
         self.relayed = []  # [(ip, port)] of the allocation
         self.mapped = None
         self.backlog = collections.deque()
@@ -272,18 +317,47 @@ class Client:
     # Requests
 
     def auth_attrs(self):
-        return [
-            (USERNAME, self.username.encode()),
-            (REALM, self.realm),
-            (NONCE, self.nonce),
-        ]
+        attrs = [(USERNAME, self.username.encode())]
+        if self.is_anonymous:
+            attrs = [(USERHASH, userhash(self.username, self.realm.decode()))]
+        attrs += [(REALM, self.realm), (NONCE, self.nonce)]
+        if self.algorithm is not None:
+            attrs.append((PASSWORD_ALGORITHMS, self.algorithm_list))
+            attrs.append((PASSWORD_ALGORITHM, algorithm_value(self.algorithm)))
+        return attrs
+
+    def choose(self, message):
+        """RFC 8489 section 9.2.5: what the challenge offers, if the nonce says that it does."""
+        features = nonce_features(self.nonce)
+        self.algorithm_list = message.get(PASSWORD_ALGORITHMS)
+        assert features is not None and features & HAS_ALGORITHMS, "no nonce cookie"
+        assert self.algorithm_list is not None, "bid-down: the list was stripped"
+        self.is_anonymous = bool(features & IS_ANONYMOUS)
+        words = [w for w, _ in struct.iter_unpack("!HH", self.algorithm_list)]
+        self.algorithm = next(w for w in words if w in self.algorithms)
 
     def learn(self, message):
         """REALM and NONCE of a 401 or 438."""
         self.realm = message.get(REALM)
         self.nonce = message.get(NONCE)
         assert self.realm and self.nonce, f"{message.error} without REALM or NONCE"
-        self.key = long_term_key(self.username, self.realm.decode(), self.password)
+        if self.algorithms:
+            self.choose(message)
+        self.key = long_term_key(
+            self.username, self.realm.decode(), self.password, self.algorithm
+        )
+
+    def signed(self, method, attrs, **kw):
+        """A request with credentials."""
+        sha256 = self.algorithm is not None
+        return build(method, REQUEST, list(attrs) + self.auth_attrs(), None, self.key, sha256=sha256, **kw)
+
+    def check_answer(self, answer):
+        """RFC 8489 section 9.2.4: signed as the request was processed."""
+        if self.algorithm is None:
+            answer.check_integrity(self.key)
+        else:
+            answer.check_integrity_sha256(self.key)
 
     def request(self, method, attrs=(), fingerprint=False, timeout=4.0):
         """With long-term credentials (RFC 8489 section 9.2); repeats once on 401 and 438."""
@@ -295,8 +369,7 @@ class Client:
                 return first
             self.learn(first)
         for attempt in (1, 2):
-            data = build(method, REQUEST, attrs + self.auth_attrs(), None, self.key, fingerprint)
-            answer = self.transact(data, timeout)
+            answer = self.transact(self.signed(method, attrs, fingerprint=fingerprint), timeout)
             assert answer is not None, "no answer"
             if fingerprint:
                 answer.check_fingerprint()
@@ -304,7 +377,7 @@ class Client:
                 break
             self.learn(answer)
         if answer.error == 0:
-            answer.check_integrity(self.key)
+            self.check_answer(answer)
         return answer
 
     def binding(self, **kw):

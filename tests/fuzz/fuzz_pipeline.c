@@ -83,6 +83,7 @@ struct world {
 
 static struct tp_grace *grace;
 static struct tp_flow_table *table;
+static struct tp_accounts *accounts;
 
 static struct tp_addr tape_addr(struct tape *t, bool is_v6)
 {
@@ -101,7 +102,7 @@ static struct tp_addr tape_addr(struct tape *t, bool is_v6)
 		     : tp_addr_v4(v4[b & 3], ports[b >> 2 & 7]);
 }
 
-static void tape_flow(struct tape *t, struct flow *f)
+static void tape_flow(struct tape *t, struct flow *f, uint32_t account)
 {
 	uint8_t form = tape_u8(t), flags = tape_u8(t), number, hop;
 	bool in6 = (flags & 1) != 0, out6 = (flags & 2) != 0, is_down = (flags & 16) != 0;
@@ -124,6 +125,7 @@ static void tape_flow(struct tape *t, struct flow *f)
 	s->out_dst = tape_addr(t, out6);
 	hop = tape_u8(t) % (COUNT(hops) + 1);
 	f->hop = hop < COUNT(hops) ? &hops[hop] : NULL;
+	s->account = account;
 	s->deadline_ns = NOW + 1 - (tape_u8(t) >> 6 == 3);
 	if (tp_flow_add(table, s, &f->flow) == 0)
 		tp_flow_set_next_hop(f->flow, f->hop);
@@ -139,7 +141,7 @@ static void world_open(struct world *w, struct tape *t)
 	w->egress_ports = b == 0 ? ~0ull : b;
 	w->n_flows = tape_u8(t) % (MAX_FLOWS + 1);
 	for (i = 0; i < w->n_flows; i++)
-		tape_flow(t, &w->flows[i]);
+		tape_flow(t, &w->flows[i], i + 1);
 }
 
 static void world_close(struct world *w)
@@ -507,6 +509,33 @@ static uint64_t total(const _Atomic uint64_t counter[], uint32_t n)
 	return sum;
 }
 
+/* Packets in all accounts. */
+static uint64_t accounted(void)
+{
+	struct tp_account_sum sum;
+	uint64_t pkts = 0;
+
+	for (uint32_t i = 0; i <= MAX_FLOWS; i++) {
+		tp_account_sum(accounts, i, &sum);
+		pkts += sum.up.pkts + sum.down.pkts;
+		must(sum.up.bytes <= sum.up.pkts * UINT16_MAX);
+		must(sum.down.bytes <= sum.down.pkts * UINT16_MAX);
+	}
+	return pkts;
+}
+
+/* What was forwarded is counted, from relay to relay twice; and taken back it never was. */
+static void check_accounts(struct tp_pipe *pipe, const struct tp_pipe_out *out, uint64_t before)
+{
+	uint64_t twice = total(pipe->stats.path + TP_PATH_HAIRPIN_44, 4) +
+			total(pipe->stats.path + TP_PATH_HAIRPIN_INDICATION_44, 4);
+
+	must(accounted() == before + out->n_forward + twice);
+	for (uint32_t i = 0; i < out->n_forward; i++)
+		tp_pipe_uncount(pipe, out, i);
+	must(accounted() == before);
+}
+
 static void check_stats(const struct tp_pipe *pipe, const struct tp_pipe_out *out, uint32_t n)
 {
 	must(out->n_forward + out->n_punt + out->n_dead == n);
@@ -519,11 +548,13 @@ static void run(const struct world *w, const struct held held[], uint32_t n)
 {
 	static struct tp_pipe_out out;
 	struct tp_frame frames[MAX_FRAMES];
+	uint64_t before = accounted();
 	struct tp_pipe pipe;
 	uint32_t i, seen = 0;
 
 	memset(&pipe, 0, sizeof(pipe));
 	pipe.flows = table;
+	pipe.tally = tp_accounts_tally(accounts, 0);
 	pipe.classify = (struct tp_classify_conf){ RELAY_PORT_MIN, 65535 };
 	pipe.egress_ports = w->egress_ports;
 	for (i = 0; i < n; i++)
@@ -531,6 +562,7 @@ static void run(const struct world *w, const struct held held[], uint32_t n)
 	tp_pipe_burst(&pipe, frames, n, NOW, &out);
 
 	check_stats(&pipe, &out, n);
+	check_accounts(&pipe, &out, before);
 	for (i = 0; i < out.n_forward; i++) {
 		seen |= 1u << out.forward[i].cookie;
 		check_forwarded(w, &held[out.forward[i].cookie], &out.forward[i]);
@@ -552,12 +584,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		.max_channel_flows = 128,
 		.max_permission_flows = 192,
 	};
+	const struct tp_accounts_conf ac = { .max_accounts = MAX_FLOWS, .n_tallies = 1 };
 
 	(void)argc;
 	(void)argv;
 	must(tp_grace_new(1, &grace) == 0);
 	conf.grace = grace;
 	must(tp_flow_table_new(&conf, &table) == 0);
+	must(tp_accounts_new(&ac, &accounts) == 0);
 	return 0;
 }
 

@@ -113,6 +113,7 @@ static void flow_line(struct tp_flow_table *flows, const char *line)
 {
 	char form[16], in_src[64], in_dst[64], in_peer[64], out_src[64], out_dst[64], l2[64];
 	unsigned int in_channel, out_channel, is_hairpin, port, mtu;
+	static uint32_t n_accounts;
 	struct tp_flow_spec spec = { 0 };
 	unsigned long long deadline;
 	struct tp_flow *flow;
@@ -132,6 +133,7 @@ static void flow_line(struct tp_flow_table *flows, const char *line)
 	spec.out_channel = (uint16_t)out_channel;
 	spec.is_hairpin = is_hairpin != 0;
 	spec.deadline_ns = deadline;
+	spec.account = ++n_accounts;
 	if (tp_flow_add(flows, &spec, &flow) != 0)
 		die("flow is refused", line);
 	tp_flow_set_next_hop(flow, hop_decode(l2, port, mtu));
@@ -240,12 +242,35 @@ static void run(struct tp_pipe *pipe, struct batch *b)
 	b->n = 0;
 }
 
+/* Each flow has an account: all of them together have what was forwarded, hairpins twice. */
+static void check_accounts(
+		const struct tp_accounts *accounts, uint32_t n, const struct tp_pipe *pipe)
+{
+	uint64_t pkts = 0, forwarded = 0;
+	struct tp_account_sum sum;
+
+	for (uint32_t i = 0; i <= n; i++) {
+		tp_account_sum(accounts, i, &sum);
+		pkts += sum.up.pkts + sum.down.pkts;
+		if (i == TP_ACCOUNT_NONE && pkts > 0)
+			die("a flow without an account", "");
+	}
+	for (int path = 0; path < TP_PATH_COUNT; path++)
+		forwarded += atomic_load(&pipe->stats.path[path]) *
+				(strncmp(tp_path_name((enum tp_path)path), "hairpin", 7) == 0 ? 2
+											      : 1);
+	if (pkts != forwarded)
+		die("accounts and paths disagree", "");
+}
+
 int main(int argc, char **argv)
 {
 	struct tp_flow_table_conf conf = {
 		.max_channel_flows = 2 * MAX_FLOWS,
 		.max_permission_flows = 3 * MAX_FLOWS,
 	};
+	const struct tp_accounts_conf ac = { .max_accounts = 5 * MAX_FLOWS, .n_tallies = 1 };
+	struct tp_accounts *accounts = NULL;
 	static struct tp_pipe pipe;
 	static struct batch batch;
 	static char line[LINE_CHARS];
@@ -258,9 +283,11 @@ int main(int argc, char **argv)
 	f = fopen(argv[1], "r");
 	if (f == NULL)
 		die("can not open", argv[1]);
-	if (tp_grace_new(1, &conf.grace) != 0 || tp_flow_table_new(&conf, &flows) != 0)
+	if (tp_grace_new(1, &conf.grace) != 0 || tp_flow_table_new(&conf, &flows) != 0 ||
+			tp_accounts_new(&ac, &accounts) != 0)
 		die("no table", "");
 	pipe.flows = flows;
+	pipe.tally = tp_accounts_tally(accounts, 0);
 	pipe.classify = (struct tp_classify_conf){ RELAY_PORT_MIN, RELAY_PORT_MAX };
 	pipe.egress_ports = ~0ull;
 
@@ -273,9 +300,11 @@ int main(int argc, char **argv)
 			run(&pipe, &batch);
 	}
 	run(&pipe, &batch);
+	check_accounts(accounts, ac.max_accounts, &pipe);
 
 	fclose(f);
 	tp_flow_table_free(flows);
+	tp_accounts_free(accounts);
 	tp_grace_free(conf.grace);
 	return EXIT_SUCCESS;
 }

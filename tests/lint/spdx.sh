@@ -21,7 +21,7 @@ while IFS= read -r -d '' file; do
 		bad=$((bad + 1))
 	fi
 done < <(git ls-files -z --cached --others --exclude-standard -- \
-	'*.c' '*.h' '*.py' '*.sh' '*.build' '*.yaml')
+	'*.c' '*.h' '*.js' '*.py' '*.sh' '*.build' '*.yaml')
 
 # No file at all means that the check looked in the wrong place.
 if ((n == 0)); then

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/afxdp.h"
+#include "io/netdev.h"
 
 #include "../lab.h"
 
 #include "base/clock.h"
+#include "bpf/steer.h"
 #include "io/steer.h"
 #include "io/umem_private.h"
 
@@ -112,6 +114,7 @@ static void add_port(struct rig *rig, int i, enum tp_xdp_mode want)
 		fail_msg("%s", why.text);
 	if (try_port(rig->umem, near_name[i], want, &rig->port[i], &why) != 0)
 		fail_msg("%s", why.text);
+	assert_int_equal(tp_afxdp_count_in(rig->port[i], tp_steer_queues_fd(sif)), 0);
 	assert_int_equal(tp_steer_set_xsk(sif, 0, tp_afxdp_fd(rig->port[i])), 0);
 	assert_int_equal(tp_afxdp_in_rings(rig->port[i]), RING); /* the fill ring is full */
 }
@@ -456,6 +459,65 @@ static void a_dead_link_costs_errors_but_no_frames(void **state)
 	free_rig(rig);
 }
 
+/*
+ * A worker that takes nothing: the fill ring gives RING chunks, then the kernel loses what the
+ * program still hands over, and the program drops the rest.  What was lost on the way must not
+ * count for ever, or each flood would leave less room, and in the end none.
+ */
+static void a_flood_leaves_nothing_behind(void **state)
+{
+	const uint32_t sent = TP_BPF_MAX_IN_FLIGHT + 500;
+	struct tp_frame frames[TP_BURST];
+	struct tp_port_stats stats;
+	size_t m;
+
+	(void)state;
+	for (m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
+		struct rig *rig = new_rig();
+		uint32_t flood, i, n, got;
+
+		add_port(rig, 0, modes[m]);
+		for (flood = 1; flood <= 5; flood++) {
+			for (i = 0; i < sent; i++)
+				lab_send(rig->wire[0], &datagram);
+			for (got = 0; (n = tp_port_rx(rig->port[0], frames, TP_BURST)) > 0;
+					got += n)
+				tp_port_release(rig->port[0], frames, n);
+			assert_int_equal(got, RING);
+			tp_port_stats(rig->port[0], &stats);
+			assert_int_equal(stats.rx_overload, flood * 500);
+			for (i = 0; i < 64; i++)
+				assert_int_equal(tp_port_rx(rig->port[0], frames, TP_BURST), 0);
+			tp_port_flush(rig->port[0]);
+			assert_conserved(rig, 0);
+		}
+		free_rig(rig);
+	}
+}
+
+/* In steady traffic what was taken leaves room for as much again. */
+static void what_was_taken_makes_room(void **state)
+{
+	struct rig *rig = new_rig();
+	struct tp_frame frames[TP_BURST];
+	struct tp_port_stats stats;
+	uint32_t round, i;
+
+	(void)state;
+	add_port(rig, 0, TP_XDP_COPY);
+	for (round = 0; round < 100; round++) {
+		for (i = 0; i < TP_BURST; i++)
+			lab_send(rig->wire[0], &datagram);
+		assert_int_equal(receive(rig->port[0], frames, TP_BURST), TP_BURST);
+		tp_port_release(rig->port[0], frames, TP_BURST);
+	}
+	assert_true(round * TP_BURST > TP_BPF_MAX_IN_FLIGHT);
+	tp_port_stats(rig->port[0], &stats);
+	assert_int_equal(stats.rx_overload, 0);
+	assert_int_equal(stats.rx_pkts, round * TP_BURST);
+	free_rig(rig);
+}
+
 static void the_ladder_ends_in_copy_on_veth(void **state)
 {
 	struct rig *rig = new_rig();
@@ -655,6 +717,8 @@ int main(void)
 		WITH_SWEEP(an_empty_pool_starves_and_recovers),
 		WITH_SWEEP(ports_of_one_memory_exchange_frames),
 		WITH_SWEEP(a_dead_link_costs_errors_but_no_frames),
+		WITH_SWEEP(a_flood_leaves_nothing_behind),
+		WITH_SWEEP(what_was_taken_makes_room),
 		WITH_SWEEP(the_ladder_ends_in_copy_on_veth),
 		WITH_SWEEP(impossible_ports_are_refused),
 		WITH_SWEEP(a_taken_queue_is_waited_for_then_refused),

@@ -3,7 +3,7 @@
 
 #include "turn_client.h"
 
-#define WALL 1700000000u
+#define OK TP_AUTH_ACCEPTED_LEGACY
 
 static struct tp_auth *make(struct rig *r)
 {
@@ -13,142 +13,44 @@ static struct tp_auth *make(struct rig *r)
 	return auth;
 }
 
-static bool nonce_ok(const struct tp_auth *auth, const struct tp_addr *client, uint64_t wall_sec,
-		const char *nonce, size_t len)
-{
-	const struct tp_stun_value value = { (const uint8_t *)nonce, (uint16_t)len };
-
-	return tp_auth_nonce_ok(auth, client, wall_sec, &value);
-}
-
-/* RFC 8656 section 5: a nonce expires at least once every hour. */
-static void a_nonce_lasts_until_its_time_and_not_longer(void **state)
-{
-	struct tp_auth *auth = make(*state);
-	const struct tp_addr client = rig_addr("198.51.100.7", 1000);
-	char nonce[TP_NONCE_LEN];
-
-	tp_auth_nonce(auth, &client, WALL, nonce);
-	assert_true(nonce_ok(auth, &client, WALL, nonce, sizeof(nonce)));
-	assert_true(nonce_ok(auth, &client, WALL + TP_TURN_NONCE_SEC - 1, nonce, sizeof(nonce)));
-	assert_false(nonce_ok(auth, &client, WALL + TP_TURN_NONCE_SEC, nonce, sizeof(nonce)));
-	assert_false(nonce_ok(auth, &client, WALL + 10 * TP_TURN_NONCE_SEC, nonce, sizeof(nonce)));
-	tp_auth_free(auth);
-}
-
-/* RFC 8489 section 9.2.4: never the same nonce for two sources. */
-static void a_nonce_is_good_for_one_address_and_port(void **state)
-{
-	static const struct {
-		const char *ip;
-		uint16_t port;
-	} others[] = {
-		{ "198.51.100.7", 1001 }, { "198.51.100.8", 1000 }, { "2001:db8::7", 1000 },
-		{ "::ffff:198.51.100.7", 1000 },
-		{ "c633:6407::", 1000 }, /* the same first four bytes */
-	};
-	struct tp_auth *auth = make(*state);
-	const struct tp_addr client = rig_addr("198.51.100.7", 1000);
-	char nonce[TP_NONCE_LEN], other[TP_NONCE_LEN];
-
-	tp_auth_nonce(auth, &client, WALL, nonce);
-	for (size_t i = 0; i < N(others); i++) {
-		const struct tp_addr a = rig_addr(others[i].ip, others[i].port);
-
-		assert_false(nonce_ok(auth, &a, WALL, nonce, sizeof(nonce)));
-		tp_auth_nonce(auth, &a, WALL, other);
-		assert_memory_not_equal(nonce, other, sizeof(nonce));
-	}
-	tp_auth_free(auth);
-}
-
-static void a_nonce_with_any_byte_changed_is_not_ours(void **state)
-{
-	struct tp_auth *auth = make(*state);
-	const struct tp_addr client = rig_addr("2001:db8::7", 1000);
-	char nonce[TP_NONCE_LEN + 1] = { 0 };
-
-	tp_auth_nonce(auth, &client, WALL, nonce);
-	for (size_t i = 0; i < TP_NONCE_LEN; i++) {
-		for (int bit = 0; bit < 8; bit++) {
-			nonce[i] = (char)(nonce[i] ^ 1 << bit);
-			assert_false(nonce_ok(auth, &client, WALL, nonce, TP_NONCE_LEN));
-			nonce[i] = (char)(nonce[i] ^ 1 << bit);
-		}
-	}
-	assert_false(nonce_ok(auth, &client, WALL, nonce, 0));
-	assert_false(nonce_ok(auth, &client, WALL, nonce, TP_NONCE_LEN - 1));
-	assert_false(nonce_ok(auth, &client, WALL, nonce, TP_NONCE_LEN + 1));
-	assert_true(nonce_ok(auth, &client, WALL, nonce, TP_NONCE_LEN));
-	tp_auth_free(auth);
-}
-
-static void a_nonce_of_another_start_is_not_ours(void **state)
-{
-	struct rig *r = *state;
-	struct tp_auth *before = make(r), *after;
-	const struct tp_addr client = rig_addr("198.51.100.7", 1000);
-	char nonce[TP_NONCE_LEN];
-
-	tp_auth_nonce(before, &client, WALL, nonce);
-	r->conf.nonce_key[31] ^= 1;
-	after = make(r);
-	assert_false(nonce_ok(after, &client, WALL, nonce, sizeof(nonce)));
-	tp_auth_free(before);
-	tp_auth_free(after);
-}
-
-/* In February 2106 the seconds no longer fit in 32 bits. */
-static void nonces_outlive_32_bits_of_time(void **state)
-{
-	struct tp_auth *auth = make(*state);
-	const struct tp_addr client = rig_addr("198.51.100.7", 1000);
-	const uint64_t wall = 0xffffffffu;
-	char nonce[TP_NONCE_LEN];
-
-	tp_auth_nonce(auth, &client, wall - 10, nonce);
-	assert_true(nonce_ok(auth, &client, wall + 10, nonce, sizeof(nonce)));
-	assert_false(nonce_ok(auth, &client, wall + TP_TURN_NONCE_SEC, nonce, sizeof(nonce)));
-	tp_auth_free(auth);
-}
-
-/* A nonce is a quoted-string's content and short (RFC 8489 sections 9.2 and 14.10). */
-static void a_nonce_is_text(void **state)
-{
-	struct tp_auth *auth = make(*state);
-	const struct tp_addr client = rig_addr("198.51.100.7", 1000);
-	char nonce[TP_NONCE_LEN];
-
-	tp_auth_nonce(auth, &client, WALL, nonce);
-	for (size_t i = 0; i < sizeof(nonce); i++)
-		assert_true((nonce[i] >= '0' && nonce[i] <= '9') ||
-				(nonce[i] >= 'a' && nonce[i] <= 'f'));
-	assert_true(sizeof(nonce) < 128);
-	tp_auth_free(auth);
-}
-
 /* ---- who may ask ---- */
 
-static int check_key(struct rig *r, const struct tp_auth *auth, const char *name, size_t name_len,
-		const uint8_t key[TP_KEY_MD5_LEN])
+/* How a request with that name and key ends; the nonce is good. */
+static enum tp_auth_result check_key(struct rig *r, const struct tp_auth *auth, const char *name,
+		size_t name_len, const uint8_t key[TP_KEY_MD5_LEN])
 {
-	uint8_t got[TP_KEY_MD5_LEN];
+	const struct tp_addr client = rig_addr("198.51.100.7", 1);
+	struct tp_credentials who;
+	enum tp_auth_result result;
+	char nonce[TP_NONCE_LEN];
 	struct tp_stun_msg msg;
 	struct rig_message m;
-	int rc;
 
+	tp_nonce_make(tp_auth_nonces(auth), &client, r->now.wall_sec, nonce);
 	rig_begin(r, &m, TP_STUN_ALLOCATE, TP_STUN_REQUEST);
 	tp_stun_put(&m.b, TP_STUN_ATTR_USERNAME, name, name_len);
+	tp_stun_put(&m.b, TP_STUN_ATTR_REALM, RIG_REALM, strlen(RIG_REALM));
+	tp_stun_put(&m.b, TP_STUN_ATTR_NONCE, nonce, sizeof(nonce));
 	tp_stun_put_integrity(&m.b, key, TP_KEY_MD5_LEN);
 	assert_int_equal(tp_stun_decode(m.buf, tp_stun_finish(&m.b), &msg), TP_STUN_PARSE_OK);
-	rc = tp_auth_check(auth, &msg, r->now.wall_sec, got);
-	if (rc == 0)
-		assert_memory_equal(key, got, TP_KEY_MD5_LEN);
-	return rc;
+	result = tp_auth_check(auth, &msg, &client, r->now.wall_sec, NULL, &who);
+	if (result == TP_AUTH_ACCEPTED_LEGACY) {
+		assert_true(who.is_legacy);
+		assert_int_equal(who.key.len, TP_KEY_MD5_LEN);
+		assert_memory_equal(key, who.key.data, TP_KEY_MD5_LEN);
+		assert_int_equal(who.name.len, name_len);
+	} else {
+		/* no key of anybody's is left behind */
+		static const struct tp_key none;
+
+		assert_int_equal(tp_auth_result_error(result), TP_STUN_UNAUTHENTICATED);
+		assert_memory_equal(&who.key, &none, sizeof(none));
+	}
+	return result;
 }
 
-static int check(struct rig *r, const struct tp_auth *auth, const char *name, size_t name_len,
-		const struct rig_client *c)
+static enum tp_auth_result check(struct rig *r, const struct tp_auth *auth, const char *name,
+		size_t name_len, const struct rig_client *c)
 {
 	uint8_t key[TP_KEY_MD5_LEN];
 
@@ -157,7 +59,8 @@ static int check(struct rig *r, const struct tp_auth *auth, const char *name, si
 }
 
 /* A name of any bytes with the password that the newest secret gives it. */
-static int check_bytes(struct rig *r, const struct tp_auth *auth, const char *name, size_t len)
+static enum tp_auth_result check_bytes(
+		struct rig *r, const struct tp_auth *auth, const char *name, size_t len)
 {
 	const struct tp_bytes user = { name, len }, realm = { RIG_REALM, strlen(RIG_REALM) };
 	uint8_t mac[TP_SHA1_LEN], key[TP_KEY_MD5_LEN];
@@ -169,11 +72,11 @@ static int check_bytes(struct rig *r, const struct tp_auth *auth, const char *na
 	return check_key(r, auth, name, len, key);
 }
 
-static int check_user(struct rig *r, const char *user, const char *password)
+static enum tp_auth_result check_user(struct rig *r, const char *user, const char *password)
 {
 	struct rig_client c = rig_client_of("198.51.100.7", 1, user, password);
 	struct tp_auth *auth = make(r);
-	int rc;
+	enum tp_auth_result rc;
 
 	memcpy(c.realm, RIG_REALM, sizeof(RIG_REALM));
 	rc = check(r, auth, user, strlen(user), &c);
@@ -185,18 +88,18 @@ static void configured_users_are_known_by_their_key(void **state)
 {
 	static const struct {
 		const char *user, *password;
-		int want;
+		enum tp_auth_result want;
 	} cases[] = {
-		{ "alice", "wonder", 0 },
-		{ "bob", "builder", 0 },
-		{ "alice", "builder", -EACCES },
-		{ "alice", "", -EACCES },
-		{ "Alice", "wonder", -EACCES },
-		{ "alic", "wonder", -EACCES },
-		{ "alicea", "wonder", -EACCES },
-		{ "carol", "wonder", -EACCES },
-		{ "", "", -EACCES },
-		{ "", "wonder", -EACCES },
+		{ "alice", "wonder", OK },
+		{ "bob", "builder", OK },
+		{ "alice", "builder", TP_AUTH_WRONG_PASSWORD },
+		{ "alice", "", TP_AUTH_WRONG_PASSWORD },
+		{ "Alice", "wonder", TP_AUTH_UNKNOWN_USER },
+		{ "alic", "wonder", TP_AUTH_UNKNOWN_USER },
+		{ "alicea", "wonder", TP_AUTH_UNKNOWN_USER },
+		{ "carol", "wonder", TP_AUTH_UNKNOWN_USER },
+		{ "", "", TP_AUTH_UNKNOWN_USER },
+		{ "", "wonder", TP_AUTH_UNKNOWN_USER },
 	};
 
 	for (size_t i = 0; i < N(cases); i++)
@@ -218,9 +121,9 @@ static void each_of_many_users_is_found(void **state)
 	r->conf.users = users;
 	r->conf.n_users = N(users);
 	for (uint32_t i = 0; i < N(names); i++)
-		assert_int_equal(check_user(r, names[i], names[i] + 1), 0);
-	assert_int_equal(check_user(r, "u", ""), -EACCES);
-	assert_int_equal(check_user(r, "v1", "1"), -EACCES);
+		assert_int_equal(check_user(r, names[i], names[i] + 1), OK);
+	assert_int_equal(check_user(r, "u", ""), TP_AUTH_UNKNOWN_USER);
+	assert_int_equal(check_user(r, "v1", "1"), TP_AUTH_UNKNOWN_USER);
 }
 
 static void a_name_with_a_nul_byte_or_too_long_is_nobody(void **state)
@@ -231,22 +134,22 @@ static void a_name_with_a_nul_byte_or_too_long_is_nobody(void **state)
 	static char longer[TP_STUN_USERNAME_MAX + 1];
 
 	memcpy(c.realm, RIG_REALM, sizeof(RIG_REALM));
-	assert_int_equal(check(r, auth, "alice", 5, &c), 0);
-	assert_int_equal(check(r, auth, "alice\0", 6, &c), -EACCES);
-	assert_int_equal(check(r, auth, "\0alice", 6, &c), -EACCES);
+	assert_int_equal(check(r, auth, "alice", 5, &c), OK);
+	assert_int_equal(check(r, auth, "alice\0", 6, &c), TP_AUTH_UNKNOWN_USER);
+	assert_int_equal(check(r, auth, "\0alice", 6, &c), TP_AUTH_UNKNOWN_USER);
 	memset(longer, 'a', sizeof(longer));
-	assert_int_equal(check(r, auth, longer, sizeof(longer), &c), -EACCES);
+	assert_int_equal(check(r, auth, longer, sizeof(longer), &c), TP_AUTH_UNKNOWN_USER);
 	/* time-limited names are in no list that would not have them */
 	rig_use_secret(&c, "1700000600:ab", RIG_SECRET_NEW);
-	assert_int_equal(check(r, auth, c.user, strlen(c.user), &c), 0);
-	assert_int_equal(check_bytes(r, auth, "1700000600:a\0b", 14), -EACCES);
+	assert_int_equal(check(r, auth, c.user, strlen(c.user), &c), OK);
+	assert_int_equal(check_bytes(r, auth, "1700000600:a\0b", 14), TP_AUTH_UNKNOWN_USER);
 	memcpy(longer, "1700000600:", 11);
-	assert_int_equal(check_bytes(r, auth, longer, sizeof(longer) - 1), 0);
-	assert_int_equal(check_bytes(r, auth, longer, sizeof(longer)), -EACCES);
+	assert_int_equal(check_bytes(r, auth, longer, sizeof(longer) - 1), OK);
+	assert_int_equal(check_bytes(r, auth, longer, sizeof(longer)), TP_AUTH_UNKNOWN_USER);
 	tp_auth_free(auth);
 }
 
-static int check_secret(struct rig *r, const char *user, const char *secret)
+static enum tp_auth_result check_secret(struct rig *r, const char *user, const char *secret)
 {
 	struct rig_client c = { 0 };
 
@@ -258,28 +161,31 @@ static void time_limited_names_are_good_until_they_expire(void **state)
 {
 	static const struct {
 		const char *what, *user, *secret;
-		int want;
+		enum tp_auth_result want;
 	} cases[] = {
-		{ "newest secret", "1700000600:carol", RIG_SECRET_NEW, 0 },
-		{ "previous secret, for rollover", "1700000600:carol", RIG_SECRET_OLD, 0 },
-		{ "no id", "1700000600", RIG_SECRET_NEW, 0 },
-		{ "empty id", "1700000600:", RIG_SECRET_NEW, 0 },
-		{ "colons in the id", "1700000600:a:b", RIG_SECRET_NEW, 0 },
-		{ "leading zeroes", "00001700000600:a", RIG_SECRET_NEW, 0 },
-		{ "the last second", "1700000001:carol", RIG_SECRET_NEW, 0 },
-		{ "expires now", "1700000000:carol", RIG_SECRET_NEW, -EACCES },
-		{ "long expired", "1600000000:carol", RIG_SECRET_NEW, -EACCES },
-		{ "wrong secret", "1700000600:carol", "guess", -EACCES },
-		{ "empty secret", "1700000600:carol", "", -EACCES },
-		{ "no number", "carol", RIG_SECRET_NEW, -EACCES },
-		{ "no number before the colon", ":carol", RIG_SECRET_NEW, -EACCES },
-		{ "letters in the number", "17000006x0:carol", RIG_SECRET_NEW, -EACCES },
-		{ "another separator", "1700000600-carol", RIG_SECRET_NEW, -EACCES },
-		{ "sign", "+1700000600:carol", RIG_SECRET_NEW, -EACCES },
-		{ "negative", "-1:carol", RIG_SECRET_NEW, -EACCES },
-		{ "eighteen digits", "999999999999999999:a", RIG_SECRET_NEW, 0 },
-		{ "too many digits", "9999999999999999999:a", RIG_SECRET_NEW, -EACCES },
-		{ "2^64 + 1 overflows", "18446744073709551617:a", RIG_SECRET_NEW, -EACCES },
+		{ "newest secret", "1700000600:carol", RIG_SECRET_NEW, OK },
+		{ "previous secret, for rollover", "1700000600:carol", RIG_SECRET_OLD, OK },
+		{ "no id", "1700000600", RIG_SECRET_NEW, OK },
+		{ "empty id", "1700000600:", RIG_SECRET_NEW, OK },
+		{ "colons in the id", "1700000600:a:b", RIG_SECRET_NEW, OK },
+		{ "leading zeroes", "00001700000600:a", RIG_SECRET_NEW, OK },
+		{ "the last second", "1700000001:carol", RIG_SECRET_NEW, OK },
+		{ "expires now", "1700000000:carol", RIG_SECRET_NEW, TP_AUTH_EXPIRED },
+		{ "long expired", "1600000000:carol", RIG_SECRET_NEW, TP_AUTH_EXPIRED },
+		{ "wrong secret", "1700000600:carol", "guess", TP_AUTH_WRONG_PASSWORD },
+		{ "empty secret", "1700000600:carol", "", TP_AUTH_WRONG_PASSWORD },
+		{ "no number", "carol", RIG_SECRET_NEW, TP_AUTH_UNKNOWN_USER },
+		{ "no number before the colon", ":carol", RIG_SECRET_NEW, TP_AUTH_UNKNOWN_USER },
+		{ "letters in the number", "17000006x0:carol", RIG_SECRET_NEW,
+				TP_AUTH_UNKNOWN_USER },
+		{ "another separator", "1700000600-carol", RIG_SECRET_NEW, TP_AUTH_UNKNOWN_USER },
+		{ "sign", "+1700000600:carol", RIG_SECRET_NEW, TP_AUTH_UNKNOWN_USER },
+		{ "negative", "-1:carol", RIG_SECRET_NEW, TP_AUTH_UNKNOWN_USER },
+		{ "eighteen digits", "999999999999999999:a", RIG_SECRET_NEW, OK },
+		{ "too many digits", "9999999999999999999:a", RIG_SECRET_NEW,
+				TP_AUTH_UNKNOWN_USER },
+		{ "2^64 + 1 overflows", "18446744073709551617:a", RIG_SECRET_NEW,
+				TP_AUTH_UNKNOWN_USER },
 	};
 
 	for (size_t i = 0; i < N(cases); i++)
@@ -292,8 +198,8 @@ static void without_secrets_no_number_is_a_user(void **state)
 	struct rig *r = *state;
 
 	r->conf.n_secrets = 0;
-	assert_int_equal(check_secret(r, "1700000600:carol", RIG_SECRET_NEW), -EACCES);
-	assert_int_equal(check_user(r, "alice", "wonder"), 0);
+	assert_int_equal(check_secret(r, "1700000600:carol", RIG_SECRET_NEW), TP_AUTH_UNKNOWN_USER);
+	assert_int_equal(check_user(r, "alice", "wonder"), OK);
 }
 
 static void a_configured_user_may_look_like_a_time(void **state)
@@ -302,8 +208,8 @@ static void a_configured_user_may_look_like_a_time(void **state)
 	struct rig *r = *state;
 
 	r->users[0] = rig_user(name, "wonder");
-	assert_int_equal(check_user(r, name, "wonder"), 0);
-	assert_int_equal(check_secret(r, name, RIG_SECRET_NEW), -EACCES);
+	assert_int_equal(check_user(r, name, "wonder"), OK);
+	assert_int_equal(check_secret(r, name, RIG_SECRET_NEW), TP_AUTH_WRONG_PASSWORD);
 }
 
 static void what_was_configured_is_copied(void **state)
@@ -329,21 +235,15 @@ static void what_was_configured_is_copied(void **state)
 	memcpy(c.realm, RIG_REALM, sizeof(RIG_REALM));
 	memcpy(c.password, "cave", 5);
 	memcpy(c.user, "dave", 5);
-	assert_int_equal(check(r, auth, "dave", 4, &c), 0);
+	assert_int_equal(check(r, auth, "dave", 4, &c), OK);
 	rig_use_secret(&c, "1700000600", "short-lived");
-	assert_int_equal(check(r, auth, c.user, strlen(c.user), &c), 0);
+	assert_int_equal(check(r, auth, c.user, strlen(c.user), &c), OK);
 	tp_auth_free(auth);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(a_nonce_lasts_until_its_time_and_not_longer),
-		rig_test(a_nonce_is_good_for_one_address_and_port),
-		rig_test(a_nonce_with_any_byte_changed_is_not_ours),
-		rig_test(a_nonce_of_another_start_is_not_ours),
-		rig_test(nonces_outlive_32_bits_of_time),
-		rig_test(a_nonce_is_text),
 		rig_test(configured_users_are_known_by_their_key),
 		rig_test(each_of_many_users_is_found),
 		rig_test(a_name_with_a_nul_byte_or_too_long_is_nobody),

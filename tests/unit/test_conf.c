@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "conf.h"
+#include "conf_schema.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -145,6 +146,14 @@ static void four_lines_are_enough_and_the_rest_has_defaults(void **state)
 	assert_int_equal(conf->n_allow, 0);
 	assert_int_equal(conf->max_allocations, 65536);
 	assert_int_equal(conf->max_channels, 65536);
+	assert_true(conf->allocation_bps == 0 && conf->allocation_pps == 0);
+	assert_true(conf->logs_allocations);
+	assert_int_equal(conf->limits.allocations_per_user, 0);
+	assert_int_equal(conf->limits.channels_per_allocation, 0);
+	assert_int_equal(conf->limits.permissions_per_allocation, 1000);
+	assert_int_equal(conf->limits.new_peers_per_sec, 0);
+	assert_int_equal(conf->limits.unauthenticated_per_source, 200);
+	assert_int_equal(conf->limits.unauthenticated_total, 50000);
 	assert_false(conf->legacy_channels);
 	assert_int_equal(conf->dscp, TP_DSCP_COPY);
 	assert_int_equal(conf->lowest_ipv6_mtu, 1280);
@@ -176,7 +185,11 @@ static const char every_option[] =
 		"peers:\n"
 		"  deny: [ 203.0.114.0/24, recommended, 2001:db9::1 ]\n"
 		"  allow: [ 10.1.0.0/16, fd00::/8 ]\n"
-		"limits: { allocations: 1, channels: 4000000 }\n"
+		"limits: { allocations: 1, channels: 4000000, allocation_bps: 1000000000000, allocation_pps: 3,\n"
+		"  allocations_per_user: 2,\n"
+		"  channels_per_allocation: 3, permissions_per_allocation: 4, new_peers_per_sec: 5,\n"
+		"  unauthenticated_per_source: 6, unauthenticated_total: 7 }\n"
+		"log: { allocations: false }\n"
 		"legacy_channels: true\n"
 		"dscp: clear\n"
 		"lowest_ipv6_mtu: 1500\n"
@@ -207,6 +220,15 @@ static void options_that_are_given_are_taken(void **state)
 	assert_int_equal(conf->relay_port_max, 20999);
 	assert_int_equal(conf->max_allocations, 1);
 	assert_int_equal(conf->max_channels, 4000000);
+	assert_true(conf->allocation_bps == 1000000000000);
+	assert_int_equal(conf->allocation_pps, 3);
+	assert_false(conf->logs_allocations);
+	assert_int_equal(conf->limits.allocations_per_user, 2);
+	assert_int_equal(conf->limits.channels_per_allocation, 3);
+	assert_int_equal(conf->limits.permissions_per_allocation, 4);
+	assert_int_equal(conf->limits.new_peers_per_sec, 5);
+	assert_int_equal(conf->limits.unauthenticated_per_source, 6);
+	assert_int_equal(conf->limits.unauthenticated_total, 7);
 	assert_true(conf->legacy_channels);
 	assert_int_equal(conf->dscp, TP_DSCP_CLEAR);
 	assert_int_equal(conf->lowest_ipv6_mtu, 1500);
@@ -258,11 +280,13 @@ static void passwords_become_keys_and_keys_stay(void **state)
 	(void)state;
 	assert_int_equal(conf->n_users, 2);
 	assert_string_equal(conf->users[0].name, "alice");
-	assert_memory_equal(conf->users[0].key, alice, sizeof(alice));
+	assert_int_equal(conf->users[0].md5.len, sizeof(alice));
+	assert_memory_equal(conf->users[0].md5.data, alice, sizeof(alice));
 	assert_string_equal(conf->users[1].name,
 			"b\xc3\xb6"
 			"b \"\\");
-	assert_memory_equal(conf->users[1].key, bob, sizeof(bob));
+	assert_memory_equal(conf->users[1].md5.data, bob, sizeof(bob));
+	assert_int_equal(conf->users[1].sha256.len, 0);
 	assert_int_equal(conf->n_secrets, 2);
 	assert_int_equal(conf->secrets[1].len, 9);
 	assert_memory_equal(conf->secrets[1].data, "pre vious", 9);
@@ -304,6 +328,11 @@ static void recommended_denies_what_is_no_ordinary_peer(void **state)
 		{ "64:ff9b::808:808", true },
 		{ "64:ff9b:1::1", true },
 		{ "100::1", true },
+		{ "100:0:0:1::1", true },
+		{ "100:0:0:2::1", false },
+		{ "::ffff:0:8.8.8.8", true },
+		{ "192.31.196.1", false }, /* AS112: globally reachable */
+		{ "2620:4f:8000::1", false },
 		{ "2001::1", true },
 		{ "2001:1ff::1", true },
 		{ "2001:200::1", false },
@@ -356,10 +385,10 @@ static const struct {
 	  FILE_NAME ":5: relm: unknown option (did you mean realm?)\n" },
 	{ "an option unheard of",
 	  BASE "cheese: x\n",
-	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, legacy_channels, dscp, lowest_ipv6_mtu, interfaces, cores, eal, control, metrics)\n" },
+	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, legacy_channels, dscp, lowest_ipv6_mtu, interfaces, cores, eal, control, log, metrics)\n" },
 	{ "limits that are not built",
-	  BASE "limits: { allocation_bps: 0 }\n",
-	  FILE_NAME ":5: limits.allocation_bps: unknown option (there are: allocations, channels)\n" },
+	  BASE "limits: { cheese: 0 }\n",
+	  FILE_NAME ":5: limits.cheese: unknown option (there are: allocations, channels, allocation_bps, allocation_pps, allocations_per_user, channels_per_allocation, permissions_per_allocation, new_peers_per_sec, unauthenticated_per_source, unauthenticated_total)\n" },
 	{ "an option twice",
 	  BASE "realm: x\n",
 	  FILE_NAME ":5: realm: given twice, first in line 1\n" },
@@ -401,7 +430,7 @@ static const struct {
 	  FILE_NAME ":1: realm: has no value: must be text\n" },
 	{ "empty text",
 	  "realm: \"\"\n" LISTEN RELAY AUTH,
-	  FILE_NAME ":1: realm: \"\": must be 1-763 bytes\n" },
+	  FILE_NAME ":1: realm: \"\": must be 1-127 bytes\n" },
 	{ "a number too large",
 	  REALM LISTEN "relay: { addresses: [ { address: 192.0.2.10 } ], ports: { max: 70000 } }\n" AUTH,
 	  FILE_NAME ":3: relay.ports.max: 70000: must be 1024-65535\n" },
@@ -495,7 +524,7 @@ static const struct {
 	  FILE_NAME ":2: listen: 0 entries: must be 1-32\n" },
 	{ "no relay address",
 	  REALM LISTEN "relay: { addresses: [] }\n" AUTH,
-	  FILE_NAME ":3: relay.addresses: 0 entries: must be 1-16\n" },
+	  FILE_NAME ":3: relay.addresses: 0 entries: must be 1-128\n" },
 	{ "a relay wildcard",
 	  REALM LISTEN "relay: { addresses: [ { address: 0.0.0.0 } ] }\n" AUTH,
 	  FILE_NAME ":3: relay.addresses[0].address: 0.0.0.0: must be one concrete unicast address\n" },
@@ -761,7 +790,7 @@ static void what_is_printed_loads_and_prints_the_same(void **state)
 {
 	static const char *const files[] = { BASE, every_option,
 		REALM LISTEN RELAY "auth: { secrets: [ a ] }\npeers: { deny: [] }\n",
-		"realm: \"\\u2028\\uFEFF\\U0001F600\\xa0 \\\"'\"\n" LISTEN RELAY AUTH };
+		BASE "control: { socket: \"/\\u2028\\uFEFF\\U0001F600\\xa0 \\\"'\" }\n" };
 	struct tp_conf *conf, *again;
 	char *first, *second;
 	size_t i;
@@ -774,6 +803,7 @@ static void what_is_printed_loads_and_prints_the_same(void **state)
 		second = print(again);
 		assert_string_equal(first, second);
 		assert_string_equal(conf->realm, again->realm);
+		assert_string_equal(conf->control_socket, again->control_socket);
 		assert_int_equal(conf->n_deny, again->n_deny);
 		assert_int_equal(conf->n_secrets, again->n_secrets);
 		free(first);
@@ -858,6 +888,120 @@ static void the_shipped_file_is_the_sample(void **state)
 	free(want);
 }
 
+/* ---- reload ---- */
+
+/* What tp_conf_diff() said, a line each. */
+static void note(void *ctx, const char *path, const char *running, const char *file)
+{
+	char *text = ctx;
+	size_t len = strlen(text);
+
+	snprintf(text + len, 4096 - len, "%s: %s -> %s\n", path, running, file);
+}
+
+static const struct {
+	const char *what, *running, *file, *want;
+} diffs[] = {
+	{ "the same", BASE, BASE, "" },
+	{ "a default that is written out", BASE, BASE "dscp: copy\n", "" },
+	{ "what is live", BASE "peers: { deny: [ 10.0.0.0/8 ] }\n",
+			REALM LISTEN RELAY "auth: { secrets: [ sesame ] }\n"
+					   "peers: { allow: [ 10.0.0.0/8 ] }\n"
+					   "limits: { allocations: 5 }\n",
+			"" },
+	{ "numbers, names, booleans", BASE,
+			BASE "dscp: clear\nlegacy_channels: true\nlimits: { channels: 7 }\n",
+			"limits.channels: 65536 -> 7\n"
+			"legacy_channels: false -> true\n"
+			"dscp: copy -> clear\n" },
+	{ "entries of lists", BASE,
+			REALM
+			"listen: [ { address: 192.0.2.11 }, { address: 192.0.2.12, port: 9 } ]\n"
+			"relay: { addresses: [ { address: 192.0.2.10, external: 192.0.2.99 } ] }\n" AUTH,
+			"listen[0].address: 192.0.2.10 -> 192.0.2.11\n"
+			"listen[1].address: (absent) -> 192.0.2.12\n"
+			"listen[1].port: (absent) -> 9\n"
+			"relay.addresses[0].external: (absent) -> 192.0.2.99\n" },
+	{ "what is gone", BASE "metrics: { listen: 127.0.0.1 }\n", BASE,
+			"metrics.listen: 127.0.0.1 -> (absent)\n"
+			"metrics.port: 9641 -> (absent)\n" },
+	{ "queues",
+			BASE
+			"interfaces: [ { name: a } ]\ncores: [ { cpu: 1, queues: [ \"a:0\" ] } ]\n",
+			BASE "interfaces: [ { name: a, mode: skb } ]\n"
+			     "cores: [ { cpu: 1, queues: [ \"a:1\" ] } ]\n",
+			"interfaces[0].mode: auto -> skb\n"
+			"cores[0].queues[0]: a:0 -> a:1\n" },
+};
+
+static void what_a_reload_can_not_change_is_named(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < LENGTH(diffs); i++) {
+		struct tp_conf *running = load_good(diffs[i].running);
+		struct tp_conf *file = load_good(diffs[i].file);
+		char text[4096] = "", back[4096] = "";
+
+		tp_conf_diff(running, file, note, text);
+		if (strcmp(text, diffs[i].want) != 0)
+			fail_msg("%s: %s", diffs[i].what, text);
+		tp_conf_diff(running, running, note, back);
+		assert_string_equal(back, "");
+		tp_conf_free(running);
+		tp_conf_free(file);
+	}
+}
+
+static void what_is_live_is_adopted_and_nothing_else(void **state)
+{
+	struct tp_conf *running = load_good(BASE), *file;
+	char *text;
+
+	(void)state;
+	file = load_good("realm: example.net\n"
+			 "listen: [ { address: 192.0.2.77 } ]\n"
+			 "relay: { addresses: [ { address: 192.0.2.78 } ] }\n"
+			 "auth: { users: [ { name: carol, password: x } ], secrets: [ a, b ] }\n"
+			 "peers: { deny: [ 10.0.0.0/8, 11.0.0.0/8 ], allow: [ 10.1.0.0/16 ] }\n"
+			 "limits: { allocations: 5, channels: 6 }\n"
+			 "dscp: clear\n");
+	tp_conf_adopt(running, file);
+	text = print(running);
+	assert_non_null(strstr(text, "realm: \"example.net\""));
+	assert_non_null(strstr(text, "carol"));
+	assert_null(strstr(text, "alice"));
+	assert_int_equal(running->n_secrets, 2);
+	assert_int_equal(running->n_deny, 2);
+	assert_int_equal(running->n_allow, 1);
+	assert_int_equal(running->max_allocations, 5);
+	assert_int_equal(running->max_channels, 65536);
+	assert_int_equal(running->dscp, TP_DSCP_COPY);
+	assert_non_null(strstr(text, "192.0.2.10"));
+	assert_null(strstr(text, "192.0.2.7"));
+	free(text);
+	tp_conf_free(running);
+	tp_conf_free(file);
+}
+
+/* Their values are never kept as text, where tp_conf_diff() would show them. */
+static void check_live(const struct tp_conf_option *rows, bool is_live)
+{
+	for (; rows != NULL && rows->key != NULL; rows++) {
+		if (rows->is_secret && rows->type != TP_CONF_MAPPING && !is_live && !rows->is_live)
+			fail_msg("%s is secret and not live", rows->key);
+		if (rows->type == TP_CONF_MAPPING)
+			check_live(rows->rows, is_live || rows->is_live);
+		else if (rows->type == TP_CONF_LIST)
+			check_live(rows->rows->rows, is_live || rows->is_live);
+	}
+}
+
+static void what_is_secret_is_live(void **state)
+{
+	(void)state;
+	check_live(tp_conf_root.rows, false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -879,6 +1023,9 @@ int main(void)
 		cmocka_unit_test(the_sample_loads),
 		cmocka_unit_test(the_samples_examples_load),
 		cmocka_unit_test(the_shipped_file_is_the_sample),
+		cmocka_unit_test(what_a_reload_can_not_change_is_named),
+		cmocka_unit_test(what_is_live_is_adopted_and_nothing_else),
+		cmocka_unit_test(what_is_secret_is_live),
 	};
 
 	return cmocka_run_group_tests(tests, enter_directory, leave_directory);

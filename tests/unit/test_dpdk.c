@@ -6,6 +6,7 @@
 #include "../bpf/steer_vectors.h"
 
 #include "io/dpdk.h"
+#include "io/steer_conf.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -20,7 +21,7 @@
 #define MTU 1500
 
 static struct tp_bpf_ports ports[TP_BPF_MAX_RELAYS];
-static struct tp_bpf_accept accepted = { .addrs = UINT32_MAX };
+static struct tp_bpf_accept accepted;
 static struct tp_bpf_conf steer_conf;
 static const struct tp_steer_rules rules = { &steer_conf, ports, &accepted };
 
@@ -93,6 +94,8 @@ static int set_up(void **state)
 	static struct rig rig;
 
 	steer_conf = small_conf();
+	assert_int_equal(tp_steer_conf_index(&steer_conf), 0);
+	memset(accepted.addrs, 0xff, sizeof(accepted.addrs));
 	memset(ports, 0, sizeof(ports));
 	ports[0].fast[FAST >> 6] |= 1ull << (FAST & 63);
 	open_rig(&rig, "net_ring0", "ETH_RXTX0_net_ring0");

@@ -2,6 +2,7 @@
 #include "wire/integrity.h"
 
 #include "rfc5769.h"
+#include "rfc8489.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -262,6 +263,123 @@ static void *check_vectors(void *arg)
 	return NULL;
 }
 
+/* ---- MESSAGE-INTEGRITY-SHA256 (RFC 8489 section 14.6) ---- */
+
+static struct tp_key rfc8489_key(enum tp_password_algorithm algorithm)
+{
+	const struct tp_bytes user = bytes(RFC8489_USERNAME), realm = bytes(RFC8489_REALM);
+	const struct tp_bytes password = bytes(RFC8489_PASSWORD);
+	struct tp_key key;
+
+	tp_key_make(algorithm, &user, &realm, &password, &key);
+	return key;
+}
+
+static int check_sha256(const uint8_t *data, size_t len, const struct tp_key *key)
+{
+	struct tp_stun_msg msg;
+
+	assert_int_equal(tp_stun_decode(data, len, &msg), TP_STUN_PARSE_OK);
+	return tp_integrity_sha256_check(&msg, key->data, key->len);
+}
+
+/* With its length as it is printed. */
+static void rfc8489_b_1(void **state)
+{
+	const struct tp_bytes user = bytes(RFC8489_USERNAME), realm = bytes(RFC8489_REALM);
+	const struct tp_bytes covered = { rfc8489_request, RFC8489_MAC_AT - 4 };
+	const struct tp_key key = rfc8489_key(TP_ALGORITHM_SHA256);
+	uint8_t hash[TP_SHA256_LEN];
+
+	(void)state;
+	tp_userhash(&user, &realm, hash);
+	assert_memory_equal(rfc8489_request + TP_STUN_HDR_LEN + 4, hash, sizeof(hash));
+	tp_hmac_sha256(key.data, key.len, &covered, 1, hash);
+	assert_memory_equal(rfc8489_request + RFC8489_MAC_AT, hash, sizeof(hash));
+}
+
+/* With the length that it has, and the HMAC made anew. */
+static void mend(uint8_t data[RFC8489_REQUEST_LEN], const struct tp_key *key)
+{
+	memcpy(data, rfc8489_request, RFC8489_REQUEST_LEN);
+	data[3] = RFC8489_REQUEST_LEN - TP_STUN_HDR_LEN;
+	tp_hmac_sha256(key->data, key->len, &(struct tp_bytes){ data, RFC8489_MAC_AT - 4 }, 1,
+			data + RFC8489_MAC_AT);
+}
+
+static void rfc8489_b_1_mended(void **state)
+{
+	const struct tp_key sha256 = rfc8489_key(TP_ALGORITHM_SHA256);
+	const struct tp_key md5 = rfc8489_key(TP_ALGORITHM_MD5);
+	uint8_t data[RFC8489_REQUEST_LEN];
+	struct tp_stun_msg msg;
+
+	(void)state;
+	assert_int_equal(tp_stun_decode(rfc8489_request, RFC8489_REQUEST_LEN, &msg),
+			TP_STUN_PARSE_NOT_STUN);
+	mend(data, &sha256);
+	assert_int_equal(tp_stun_decode(data, sizeof(data), &msg), TP_STUN_PARSE_OK);
+	assert_int_equal(msg.attr[TP_STUN_USERHASH_AT].len, TP_STUN_USERHASH_LEN);
+	assert_int_equal(msg.attr[TP_STUN_NONCE_AT].len, strlen(RFC8489_NONCE));
+	assert_int_equal(tp_integrity_sha256_check(&msg, sha256.data, sha256.len), 0);
+	assert_int_equal(tp_integrity_sha256_check(&msg, md5.data, md5.len), -EBADMSG);
+	assert_int_equal(tp_integrity_check(&msg, sha256.data, sha256.len), -ENOENT);
+}
+
+static void any_flipped_bit_is_noticed_by_sha256(void **state)
+{
+	const struct tp_key key = rfc8489_key(TP_ALGORITHM_SHA256);
+	uint8_t data[RFC8489_REQUEST_LEN];
+	struct tp_stun_msg msg;
+
+	(void)state;
+	for (size_t bit = 0; bit < 8 * sizeof(data); bit++) {
+		mend(data, &key);
+		data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		if (tp_stun_decode(data, sizeof(data), &msg) != TP_STUN_PARSE_OK)
+			continue;
+		if (tp_integrity_sha256_check(&msg, key.data, key.len) == 0)
+			fail_msg("bit %zu", bit);
+	}
+}
+
+/* TURN does not allow truncation: a right value that is shorter, or longer, is wrong. */
+static void sha256_is_never_truncated(void **state)
+{
+	const struct tp_key key = { 3, "key" };
+	uint8_t data[TP_STUN_HDR_LEN + 4 + 40] = "\x00\x01\x00\x00\x21\x12\xa4\x42tid tid tid ";
+	uint8_t header[TP_STUN_HDR_LEN], mac[40] = { 0 };
+
+	(void)state;
+	for (uint8_t len = 0; len <= 40; len += 4) {
+		data[3] = (uint8_t)(4 + len);
+		memcpy(data + TP_STUN_HDR_LEN, "\x00\x1c\x00", 3);
+		data[TP_STUN_HDR_LEN + 3] = len;
+		memcpy(header, data, sizeof(header));
+		tp_hmac_sha256(key.data, key.len, &(struct tp_bytes){ header, sizeof(header) }, 1,
+				mac);
+		memcpy(data + TP_STUN_HDR_LEN + 4, mac, len);
+		assert_int_equal(check_sha256(data, TP_STUN_HDR_LEN + 4u + len, &key),
+				len == 32 ? 0 : -EBADMSG);
+	}
+}
+
+/* RFC 8489 section 18.5.1: printf user:realm:pass | md5sum, | sha256sum */
+static void keys_of_both_algorithms(void **state)
+{
+	const struct tp_bytes user = bytes("user"), realm = bytes("realm"), pass = bytes("pass");
+	struct tp_key key;
+
+	(void)state;
+	tp_key_make(TP_ALGORITHM_MD5, &user, &realm, &pass, &key);
+	assert_int_equal(key.len, 16);
+	assert_hex("MD5", key.data, key.len, "8493fbc53ba582fb4c044c456bdc40eb");
+	tp_key_make(TP_ALGORITHM_SHA256, &user, &realm, &pass, &key);
+	assert_int_equal(key.len, 32);
+	assert_hex("SHA-256", key.data, key.len,
+			"07e934117abd40836e7c6329b54731b2b2d2a5f9a71f544922d75e0730d8251b");
+}
+
 /* Each has contexts of its own, and leaves none behind (LeakSanitizer). */
 static void threads(void **state)
 {
@@ -305,6 +423,11 @@ int main(void)
 		cmocka_unit_test(any_flipped_bit_is_noticed),
 		cmocka_unit_test(absent_or_of_another_length),
 		cmocka_unit_test(a_longer_value_is_wrong),
+		cmocka_unit_test(rfc8489_b_1),
+		cmocka_unit_test(rfc8489_b_1_mended),
+		cmocka_unit_test(any_flipped_bit_is_noticed_by_sha256),
+		cmocka_unit_test(sha256_is_never_truncated),
+		cmocka_unit_test(keys_of_both_algorithms),
 		cmocka_unit_test(threads),
 		cmocka_unit_test(secrets),
 	};

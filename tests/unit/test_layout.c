@@ -48,6 +48,8 @@ int __wrap_tp_steer_set_xsk(struct tp_steer_if *sif, uint32_t queue, int xsk_fd)
 int __wrap_tp_umem_new(const struct tp_umem_conf *conf, struct tp_umem **out, struct tp_why *why);
 void __wrap_tp_umem_free(struct tp_umem *umem);
 int __wrap_tp_afxdp_new(const struct tp_afxdp_conf *conf, struct tp_port **out, struct tp_why *why);
+int __wrap_tp_afxdp_count_in(struct tp_port *port, int map_fd);
+int __wrap_tp_steer_queues_fd(const struct tp_steer_if *sif);
 int __wrap_tp_afxdp_fd(const struct tp_port *port);
 enum tp_xdp_mode __wrap_tp_afxdp_mode(const struct tp_port *port);
 
@@ -147,6 +149,19 @@ int __wrap_tp_afxdp_new(const struct tp_afxdp_conf *conf, struct tp_port **out, 
 	port->umem = umem;
 	port->mode = is_zerocopy ? TP_XDP_ZEROCOPY : is_skb ? TP_XDP_SKB : TP_XDP_COPY;
 	*out = &port->port;
+	return 0;
+}
+
+int __wrap_tp_steer_queues_fd(const struct tp_steer_if *sif)
+{
+	assert_non_null(sif);
+	return 7;
+}
+
+int __wrap_tp_afxdp_count_in(struct tp_port *port, int map_fd)
+{
+	assert_non_null(port);
+	assert_int_equal(map_fd, 7);
 	return 0;
 }
 

@@ -184,6 +184,81 @@ static void long_messages_are_cut(void **state)
 	json_decref(json);
 }
 
+/* What one record is written as. */
+static void a_record(char *got, size_t size, enum tp_log_format format, json_t *fields)
+{
+	struct capture c;
+
+	tp_log_setup(format, TP_LOG_INFO);
+	capture_start(&c);
+	tp_log_record("an_event", fields);
+	capture_end(&c, got, size);
+	tp_log_setup(TP_LOG_TEXT, TP_LOG_DEBUG);
+}
+
+static void records_are_fields(void **state)
+{
+	json_t *fields = json_pack("{s:i, s:s, s:[s,s], s:b}", "id", 7, "user",
+			"a\"b\n\xe2\x82\xac=1", "peers", "192.0.2.1", "::1", "is_it", 1);
+	char got[1000], *when, *level, *message;
+	json_t *json, *rest;
+
+	(void)state;
+	a_record(got, sizeof(got), TP_LOG_TEXT, fields);
+	assert_string_equal(got,
+			"turnpike: an_event id=7 user=\"a\\\"b\\n\\u20AC=1\" "
+			"peers=[\"192.0.2.1\",\"::1\"] is_it=true\n");
+	a_record(got, sizeof(got), TP_LOG_JSON, fields);
+	json = json_loads(got, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(json);
+	assert_int_equal(json_unpack(json, "{s:s, s:s, s:s}", "time", &when, "level", &level,
+					 "message", &message),
+			0);
+	assert_string_equal(level, "info");
+	assert_string_equal(message, "an_event");
+	rest = json_copy(json);
+	json_object_del(rest, "time");
+	json_object_del(rest, "level");
+	json_object_del(rest, "message");
+	assert_true(json_equal(rest, fields));
+	json_decref(rest);
+	json_decref(json);
+	json_decref(fields);
+}
+
+/* However long they are: a record that is cut is none. */
+static void records_are_whole(void **state)
+{
+	json_t *fields = json_object(), *list = json_array(), *json;
+	static char got[40000];
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		json_array_append_new(list, json_string("2001:db8::1234:5678"));
+	json_object_set_new(fields, "peers", list);
+	a_record(got, sizeof(got), TP_LOG_JSON, fields);
+	json = json_loads(got, 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(json, "peers")), 1000);
+	json_decref(json);
+	json_decref(fields);
+}
+
+static void records_are_information(void **state)
+{
+	json_t *fields = json_object();
+	struct capture c;
+	char got[100];
+
+	(void)state;
+	tp_log_setup(TP_LOG_TEXT, TP_LOG_WARN);
+	capture_start(&c);
+	tp_log_record("an_event", fields);
+	capture_end(&c, got, sizeof(got));
+	tp_log_setup(TP_LOG_TEXT, TP_LOG_DEBUG);
+	assert_string_equal(got, "");
+	json_decref(fields);
+}
+
 static void errno_survives(void **state)
 {
 	struct capture c;
@@ -220,6 +295,9 @@ int main(void)
 		cmocka_unit_test(levels_above_the_limit_are_silent),
 		cmocka_unit_test(json_lines),
 		cmocka_unit_test(json_time),
+		cmocka_unit_test(records_are_fields),
+		cmocka_unit_test(records_are_whole),
+		cmocka_unit_test(records_are_information),
 		cmocka_unit_test(long_messages_are_cut),
 		cmocka_unit_test(errno_survives),
 		cmocka_unit_test(errno_survives_a_write_that_fails),

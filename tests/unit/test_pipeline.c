@@ -17,6 +17,7 @@
 #define CHANNEL 0x4001
 #define FLOWS 32 /* of each way */
 #define SEND 0x0016
+#define ACCOUNTS (2 * TP_PATH_COUNT * FLOWS)
 
 static struct tp_next_hop hop = { .l2 = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2 },
 	.l2_len = TP_L2_UNTAGGED,
@@ -27,24 +28,31 @@ static struct tp_next_hop hop = { .l2 = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2 },
 struct rig {
 	struct tp_grace *grace;
 	struct tp_flow_table *flows;
+	struct tp_accounts *accounts;
 	struct tp_port *port;
 	struct tp_pipe pipe;
 	uint32_t punt_room;
+	uint64_t n_hairpins; /* sent */
 	struct tp_pipe_out out;
 	uint8_t punted[TP_BURST][PACKET_MAX]; /* the last burst's */
 };
 
-static void rig_init(struct rig *r)
+static void rig_init_limited(struct rig *r, const struct tp_meter_conf *limits)
 {
 	struct tp_flow_table_conf conf = { .max_channel_flows = 2048,
 		.max_permission_flows = 3072 };
+	const struct tp_accounts_conf ac = {
+		.max_accounts = ACCOUNTS, .n_tallies = 1, .limits = *limits
+	};
 
 	memset(r, 0, sizeof(*r));
 	assert_int_equal(tp_grace_new(1, &r->grace), 0);
 	conf.grace = r->grace;
 	assert_int_equal(tp_flow_table_new(&conf, &r->flows), 0);
 	assert_int_equal(tp_mem_new(0, CHUNKS, &r->port), 0);
+	assert_int_equal(tp_accounts_new(&ac, &r->accounts), 0);
 	r->pipe.flows = r->flows;
+	r->pipe.tally = tp_accounts_tally(r->accounts, 0);
 	r->pipe.classify = (struct tp_classify_conf){ 49152, 65535 };
 	r->pipe.egress_ports = ~0ull;
 	r->punt_room = UINT32_MAX;
@@ -52,11 +60,17 @@ static void rig_init(struct rig *r)
 	tp_grace_online(r->grace, 0);
 }
 
+static void rig_init(struct rig *r)
+{
+	rig_init_limited(r, &(struct tp_meter_conf){ .bps = 0 });
+}
+
 static void rig_fini(struct rig *r)
 {
 	tp_grace_offline(r->grace, 0);
 	tp_port_close(r->port);
 	tp_flow_table_free(r->flows);
+	tp_accounts_free(r->accounts);
 	tp_grace_free(r->grace);
 }
 
@@ -65,7 +79,24 @@ static uint64_t verdict(const struct rig *r, enum tp_verdict v)
 	return atomic_load(&r->pipe.stats.verdict[v]);
 }
 
-/* The formula: every packet received has one verdict, and the worker holds no frame. */
+static bool path_hairpins(enum tp_path path);
+
+static uint64_t accounted(const struct rig *r)
+{
+	struct tp_account_sum sum;
+	uint64_t pkts = 0;
+
+	for (uint32_t i = TP_ACCOUNT_NONE; i <= ACCOUNTS; i++) {
+		tp_account_sum(r->accounts, i, &sum);
+		pkts += sum.up.pkts + sum.down.pkts;
+	}
+	return pkts;
+}
+
+/*
+ * The formula: every packet received has one verdict, and the worker holds no frame.  What was sent
+ * is in accounts, and what was not is in none; what is from relay to relay is in two.
+ */
 static void check_sums(const struct rig *r)
 {
 	uint64_t verdicts = 0, paths = 0;
@@ -78,6 +109,7 @@ static void check_sums(const struct rig *r)
 	assert_int_equal(verdicts, atomic_load(&r->pipe.stats.rx_pkts));
 	assert_int_equal(paths, verdict(r, TP_FORWARD) + verdict(r, TP_DROP_TX_FULL));
 	assert_int_equal(tp_mem_held(r->port), 0);
+	assert_int_equal(accounted(r), verdict(r, TP_FORWARD) + r->n_hairpins);
 }
 
 /* What a worker does with one burst. */
@@ -92,6 +124,10 @@ static uint32_t burst(struct rig *r, uint64_t now_ns)
 	tp_stat_add(&r->pipe.stats.verdict[TP_FORWARD], n);
 	tp_stat_add(&r->pipe.stats.verdict[TP_DROP_TX_FULL], out->n_forward - n);
 	tp_port_release(r->port, out->forward + n, out->n_forward - n);
+	for (i = 0; i < n; i++)
+		r->n_hairpins += out->charge[i].in_at != out->charge[i].out_at;
+	for (i = n; i < out->n_forward; i++)
+		tp_pipe_uncount(&r->pipe, out, i);
 
 	n = out->n_punt < r->punt_room ? out->n_punt : r->punt_room;
 	for (i = 0; i < n; i++)
@@ -182,6 +218,12 @@ static struct tp_addr client(enum tp_path path, uint16_t n)
 	return addr(path_in6(path), (uint8_t)(10 + path), (uint16_t)(1000 + n));
 }
 
+/* Of the client that sends; or, on the other side of a hairpin, of the one that is sent to. */
+static uint32_t account_of(enum tp_path path, uint16_t n, bool is_other)
+{
+	return 1 + ((is_other ? TP_PATH_COUNT : 0) + path) * FLOWS + n;
+}
+
 static struct tp_flow *add(struct rig *r, const struct tp_flow_spec *spec)
 {
 	struct tp_flow *flow = NULL;
@@ -212,6 +254,7 @@ static void open_path(struct rig *r, enum tp_path path, uint16_t n, struct tp_fl
 		.out_src = relay_a,
 		.out_dst = is_send ? ip_only(to) : to,
 		.is_hairpin = is_hairpin,
+		.account = account_of(path, n, false),
 		.deadline_ns = NOW + 1,
 	};
 
@@ -226,6 +269,7 @@ static void open_path(struct rig *r, enum tp_path path, uint16_t n, struct tp_fl
 		.out_src = addr(out6, 1, 3478),
 		.out_dst = addr(out6, 4, (uint16_t)(1000 + n)),
 		.out_channel = is_data ? 0 : (uint16_t)(CHANNEL + n),
+		.account = account_of(path, n, is_hairpin),
 		.deadline_ns = NOW + 1,
 	};
 	*down = add(r, &spec);
@@ -270,6 +314,21 @@ static void check_sent(const uint8_t *frame, uint32_t len, uint8_t next_seq[][FL
 	if (!is_up && !is_data)
 		assert_int_equal(frame[udp + 8] << 8 | frame[udp + 9], CHANNEL + n);
 	assert_int_equal(data[2], next_seq[path][n]++); /* order within a flow is kept */
+}
+
+/* So many packets of three bytes: of who sends, up, and of who is sent to, down. */
+static void check_account(const struct rig *r, enum tp_path path, uint16_t n, uint64_t pkts)
+{
+	struct tp_account_sum sum;
+
+	tp_account_sum(r->accounts, account_of(path, n, false), &sum);
+	assert_int_equal(path_is_down(path) ? sum.down.pkts : sum.up.pkts, pkts);
+	assert_int_equal(path_is_down(path) ? sum.down.bytes : sum.up.bytes, 3 * pkts);
+	assert_int_equal(path_is_down(path) ? sum.up.pkts : sum.down.pkts, 0);
+	tp_account_sum(r->accounts, account_of(path, n, true), &sum);
+	assert_int_equal(sum.up.pkts, 0);
+	assert_int_equal(sum.down.pkts, path_hairpins(path) ? pkts : 0);
+	assert_int_equal(sum.down.bytes, path_hairpins(path) ? 3 * pkts : 0);
 }
 
 static void test_names_of_paths(void **state)
@@ -605,6 +664,100 @@ static void test_a_full_port_and_a_full_ring(void **state)
 	assert_int_equal(verdict(&r, TP_DROP_TX_FULL), TP_BURST / 2 - 10);
 	assert_int_equal(verdict(&r, TP_PUNT), 3);
 	assert_int_equal(verdict(&r, TP_DROP_PUNT_FULL), TP_BURST / 2 - 3);
+	check_account(&r, TP_PATH_UP_44, 0, 10);
+	rig_fini(&r);
+}
+
+/* Sixteen packets at once, of each direction; whatever else goes through the same worker. */
+static void test_a_limit_is_of_an_allocation_and_a_direction(void **state)
+{
+	static const enum tp_path paths[] = { TP_PATH_UP_44, TP_PATH_DOWN_64, TP_PATH_SEND_46,
+		TP_PATH_DATA_66, TP_PATH_HAIRPIN_44, TP_PATH_HAIRPIN_INDICATION_66 };
+	const uint32_t n_paths = sizeof(paths) / sizeof(paths[0]);
+	struct tp_flow *up, *down;
+	static struct rig r;
+	struct packet pkt;
+
+	(void)state;
+	rig_init_limited(&r, &(struct tp_meter_conf){ .pps = 10 });
+	for (uint32_t p = 0; p < n_paths; p++)
+		for (uint16_t n = 0; n < 2; n++)
+			open_path(&r, paths[p], n, &up, &down);
+	for (uint32_t round = 0; round < 3; round++) {
+		for (uint32_t p = 0; p < n_paths; p++) {
+			const uint8_t data[3] = { (uint8_t)paths[p], 0, 0 };
+
+			pkt = packet_for(paths[p], 0, data);
+			for (uint32_t i = 0; i < 8; i++)
+				inject(&r, &pkt);
+		}
+		burst(&r, NOW);
+	}
+	assert_int_equal(verdict(&r, TP_FORWARD), 16 * n_paths);
+	assert_int_equal(verdict(&r, TP_DROP_RATE), 8 * n_paths);
+	for (uint32_t p = 0; p < n_paths; p++) {
+		const uint8_t data[3] = { (uint8_t)paths[p], 1, 0 };
+
+		check_account(&r, paths[p], 0, 16);
+		pkt = packet_for(paths[p], 1, data);
+		inject(&r, &pkt);
+	}
+	burst(&r, NOW);
+	assert_int_equal(verdict(&r, TP_FORWARD), 17 * n_paths);
+	rig_fini(&r);
+}
+
+/* What the kernel path is to relay is limited there, and not twice. */
+static void test_what_is_punted_takes_nothing_from_a_limit(void **state)
+{
+	static const uint8_t data[3] = { TP_PATH_UP_44, 0, 0 };
+	struct packet pkt = packet_for(TP_PATH_UP_44, 0, data);
+	struct tp_flow *up, *down;
+	static struct rig r;
+	uint32_t i;
+
+	(void)state;
+	rig_init_limited(&r, &(struct tp_meter_conf){ .pps = 10, .bps = 1 });
+	open_path(&r, TP_PATH_UP_44, 0, &up, &down);
+	tp_flow_set_next_hop(up, NULL);
+	for (i = 0; i < TP_BURST; i++)
+		inject(&r, &pkt);
+	burst(&r, NOW);
+	assert_int_equal(verdict(&r, TP_PUNT), TP_BURST);
+	tp_flow_set_next_hop(up, &hop);
+	for (i = 0; i < 17; i++)
+		inject(&r, &pkt);
+	burst(&r, NOW);
+	assert_int_equal(verdict(&r, TP_FORWARD), 16);
+	assert_int_equal(verdict(&r, TP_DROP_RATE), 1);
+	check_account(&r, TP_PATH_UP_44, 0, 16);
+	rig_fini(&r);
+}
+
+/* A client that floods another one has it dropped where that one's limit ends. */
+static void test_a_hairpin_is_limited_by_either_side(void **state)
+{
+	const enum tp_path path = TP_PATH_HAIRPIN_46;
+	static const uint8_t data[3] = { TP_PATH_HAIRPIN_46, 0, 0 };
+	struct packet pkt = packet_for(path, 0, data);
+	struct tp_flow *up, *down;
+	struct tp_account_sum sum;
+	static struct rig r;
+
+	(void)state;
+	rig_init_limited(&r, &(struct tp_meter_conf){ .pps = 10 });
+	open_path(&r, path, 0, &up, &down);
+	for (uint32_t i = 0; i < 10; i++)
+		assert_true(tp_tally_admit(r.pipe.tally, down->account_at, 3, true, NOW));
+	for (uint32_t i = 0; i < 10; i++)
+		inject(&r, &pkt);
+	burst(&r, NOW);
+	assert_int_equal(verdict(&r, TP_FORWARD), 6);
+	assert_int_equal(verdict(&r, TP_DROP_RATE), 4);
+	check_account(&r, path, 0, 6);
+	/* what the other one did not get was not relayed for the first one either */
+	tp_account_sum(r.accounts, account_of(path, 0, false), &sum);
+	assert_int_equal(sum.up.pkts, 6);
 	rig_fini(&r);
 }
 
@@ -677,6 +830,7 @@ static void test_mixed_bursts(void **state)
 {
 	static struct rig r;
 	static uint8_t seq[TP_PATH_COUNT][FLOWS], next_seq[TP_PATH_COUNT][FLOWS];
+	static uint32_t n_sent[TP_PATH_COUNT][FLOWS];
 	uint32_t i, n, round, seed = 99, n_good = 0;
 	struct tp_flow *up, *down;
 	uint8_t out[PACKET_MAX], data[3];
@@ -707,6 +861,7 @@ static void test_mixed_bursts(void **state)
 				inject(&r, &pkt);
 			} else {
 				data[2] = seq[path][data[1]]++;
+				n_sent[path][data[1]]++;
 				inject(&r, &pkt);
 				n_good++;
 			}
@@ -717,6 +872,9 @@ static void test_mixed_bursts(void **state)
 	}
 	assert_int_equal(verdict(&r, TP_FORWARD), n_good);
 	assert_memory_equal(seq, next_seq, sizeof(seq));
+	for (path = 0; path < TP_PATH_COUNT; path++)
+		for (i = 0; i < FLOWS; i++)
+			check_account(&r, path, (uint16_t)i, n_sent[path][i]);
 	assert_true(verdict(&r, TP_PUNT) > 0);
 	assert_true(verdict(&r, TP_DROP_SHORT) > 0);
 	assert_true(verdict(&r, TP_DROP_NOT_UDP) > 0);
@@ -739,6 +897,9 @@ int main(void)
 		cmocka_unit_test(test_a_full_port_and_a_full_ring),
 		cmocka_unit_test(test_what_leaves_by_another_interface_is_punted),
 		cmocka_unit_test(test_ip_ids_differ),
+		cmocka_unit_test(test_a_limit_is_of_an_allocation_and_a_direction),
+		cmocka_unit_test(test_what_is_punted_takes_nothing_from_a_limit),
+		cmocka_unit_test(test_a_hairpin_is_limited_by_either_side),
 		cmocka_unit_test(test_mixed_bursts),
 	};
 

@@ -82,6 +82,42 @@ static void the_choice_is_uniform_over_what_is_free(void **state)
 	tp_ports_free(p);
 }
 
+/* The same for EVEN-PORT, with and without the next port, when some are taken. */
+static void the_choice_of_even_ports_and_pairs_is_uniform(void **state)
+{
+	struct tp_ports *p;
+	uint32_t evens[20] = { 0 }, pairs[20] = { 0 };
+
+	(void)state;
+	srandom(4);
+	assert_int_equal(tp_ports_new(100, 119, &p), 0);
+	/* Leaves the evens 100, 104 ... 118, of which 104 has no neighbour. */
+	for (int port = 0; (port = tp_ports_take(p, random32())) != 105;)
+		tp_ports_give(p, (uint16_t)port);
+	for (int port = 0; (port = tp_ports_take_even(p, random32(), true)) != 102;) {
+		tp_ports_give(p, (uint16_t)(port + 1));
+		tp_ports_give(p, (uint16_t)port);
+	}
+	for (uint32_t i = 0; i < 9000; i++) {
+		int port = tp_ports_take_even(p, random32(), false);
+
+		evens[port - 100]++;
+		tp_ports_give(p, (uint16_t)port);
+		port = tp_ports_take_even(p, random32(), true);
+		pairs[port - 100]++;
+		tp_ports_give(p, (uint16_t)port);
+		tp_ports_give(p, (uint16_t)(port + 1));
+	}
+	for (uint32_t i = 0; i < N(evens); i++) {
+		bool is_even = i % 2 == 0 && i != 2, is_pair = is_even && i != 4;
+
+		/* 9 evens, 8 pairs: 1000 and 1125 each, give or take four deviations. */
+		assert_in_range(evens[i], is_even ? 870 : 0, is_even ? 1130 : 0);
+		assert_in_range(pairs[i], is_pair ? 990 : 0, is_pair ? 1260 : 0);
+	}
+	tp_ports_free(p);
+}
+
 static void extreme_random_numbers_stay_inside(void **state)
 {
 	struct tp_ports *p;
@@ -205,6 +241,7 @@ int main(void)
 		cmocka_unit_test(a_range_without_ports_is_refused),
 		cmocka_unit_test(every_port_of_the_range_is_taken_once),
 		cmocka_unit_test(the_choice_is_uniform_over_what_is_free),
+		cmocka_unit_test(the_choice_of_even_ports_and_pairs_is_uniform),
 		cmocka_unit_test(extreme_random_numbers_stay_inside),
 		cmocka_unit_test(an_even_port_alone_leaves_its_sibling),
 		cmocka_unit_test(a_pair_needs_both_ports),

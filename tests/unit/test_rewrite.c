@@ -574,9 +574,9 @@ static void test_only_interfaces_that_the_caller_has(void **state)
 	for (i = 0; i < WAYS; i++) {
 		w = way_number(i);
 		in = packet_in(&w, 50);
-		tp_flow_set_next_hop(w.out, &other);
 		for (c = 0; c < COUNT(cases); c++) {
 			other.port = cases[c].port;
+			tp_flow_set_next_hop(w.out, &other);
 			expect_packet_verdict(&w, &in, 64, cases[c].want, "egress interface");
 		}
 		way_close(&w);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../bpf/steer_vectors.h"
 
+#include "io/steer_conf.h"
 #include "io/steer_rules.h"
 
 static struct tp_bpf_ports ports[TP_BPF_MAX_RELAYS];
@@ -24,7 +25,9 @@ static int reset(void **state)
 		set(ports[1].fast, steer_fast[i]);
 	}
 	set(ports[0].allocated, ALLOCATED);
-	accepted = (struct tp_bpf_accept){ .addrs = UINT32_MAX };
+	assert_int_equal(tp_steer_conf_index(&conf), 0);
+	memset(&accepted, 0, sizeof(accepted));
+	memset(accepted.addrs, 0xff, sizeof(accepted.addrs));
 	set(accepted.vlans, 100);
 	set(accepted.vlans, 4094);
 	return 0;
@@ -97,27 +100,30 @@ static void an_address_that_is_gone_is_left_to_the_kernel(void **state)
 	static const struct lab_udp relay4 = TO4(FAST, STUN), relay6 = TO6(FAST, STUN);
 
 	(void)state;
-	accepted.addrs = 0xe; /* all but the first */
+	accepted.addrs[0] = 0xe; /* all but the first */
 	assert_false(match_udp(&relay4));
 	assert_true(match_udp(&relay6));
-	accepted.addrs = 0;
+	accepted.addrs[0] = 0;
 	assert_false(match_udp(&relay6));
 }
 
 static void the_last_entry_of_the_largest_configuration(void **state)
 {
-	const struct lab_udp listener = TO("10.0.0.31", 9031, CHANNEL("\x40"));
-	const struct lab_udp foreign = TO("10.0.0.32", 9031, CHANNEL("\x40"));
+	const struct lab_udp listener = TO("10.0.0.159", 9031, CHANNEL("\x40"));
+	const struct lab_udp foreign = TO("10.0.0.160", 9031, CHANNEL("\x40"));
 
 	(void)state;
 	conf.n_addrs = TP_BPF_MAX_ADDRS;
 	conf.n_listeners = TP_BPF_MAX_LISTENERS;
-	for (uint32_t i = 0; i < TP_BPF_MAX_ADDRS; i++) {
+	for (uint32_t i = 0; i < TP_BPF_MAX_ADDRS; i++)
 		conf.addr[i] = (struct tp_bpf_addr){ .ip[0] = htonl(0x0a000000 + i),
 			.relay = TP_BPF_NO_RELAY };
-		conf.listener[i] = (struct tp_bpf_listener){ .addr = (uint8_t)i,
-			.port_be = htons((uint16_t)(9000 + i)) };
-	}
+	for (uint32_t i = 0; i < TP_BPF_MAX_LISTENERS; i++)
+		conf.listener[i] = (struct tp_bpf_listener){
+			.addr = (uint8_t)(TP_BPF_MAX_ADDRS - TP_BPF_MAX_LISTENERS + i),
+			.port_be = htons((uint16_t)(9000 + i))
+		};
+	assert_int_equal(tp_steer_conf_index(&conf), 0);
 	assert_true(match_udp(&listener));
 	assert_false(match_udp(&foreign));
 }

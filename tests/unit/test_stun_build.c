@@ -2,9 +2,11 @@
 #include "wire/stun_build.h"
 
 #include "rfc5769.h"
+#include "rfc8489.h"
 #include "wire/be.h"
 #include "wire/integrity.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -307,6 +309,75 @@ static void the_length_field_is_a_limit(void **state)
 	free(data);
 }
 
+/* RFC 8489 appendix B.1, but for its length, which is wrong, and so for the HMAC. */
+static void rfc8489_b_1(void **state)
+{
+	const struct tp_bytes user = { RFC8489_USERNAME, strlen(RFC8489_USERNAME) };
+	const struct tp_bytes realm = { RFC8489_REALM, strlen(RFC8489_REALM) };
+	const struct tp_bytes password = { RFC8489_PASSWORD, strlen(RFC8489_PASSWORD) };
+	uint8_t buf[256], hash[TP_SHA256_LEN];
+	struct tp_stun_builder b;
+	struct tp_stun_msg msg;
+	struct tp_key key;
+
+	(void)state;
+	tp_userhash(&user, &realm, hash);
+	tp_key_make(TP_ALGORITHM_SHA256, &user, &realm, &password, &key);
+	tp_stun_begin(&b, buf, sizeof(buf), TP_STUN_BINDING, TP_STUN_REQUEST, rfc8489_request + 8);
+	tp_stun_put(&b, TP_STUN_ATTR_USERHASH, hash, sizeof(hash));
+	tp_stun_put(&b, TP_STUN_ATTR_NONCE, RFC8489_NONCE, strlen(RFC8489_NONCE));
+	tp_stun_put(&b, TP_STUN_ATTR_REALM, RFC8489_REALM, strlen(RFC8489_REALM));
+	tp_stun_put_integrity_sha256(&b, key.data, key.len);
+	assert_int_equal(tp_stun_finish(&b), RFC8489_REQUEST_LEN);
+	assert_int_equal(buf[3], RFC8489_REQUEST_LEN - TP_STUN_HDR_LEN);
+	assert_memory_equal(buf + 4, rfc8489_request + 4, RFC8489_MAC_AT - 4);
+	decode(buf, b.len, &msg);
+	assert_int_equal(tp_integrity_sha256_check(&msg, key.data, key.len), 0);
+}
+
+/* RFC 8489 section 9: both, and FINGERPRINT after them; each covers what is before it. */
+static void both_integrities_and_a_fingerprint(void **state)
+{
+	const uint8_t key[] = "key";
+	struct tp_stun_builder b;
+	struct tp_stun_msg msg;
+	uint8_t buf[256];
+	size_t len;
+
+	(void)state;
+	tp_stun_begin(&b, buf, sizeof(buf), TP_STUN_BINDING, TP_STUN_REQUEST, tid);
+	tp_stun_put_algorithm(&b, TP_ALGORITHM_SHA256);
+	tp_stun_put_integrity(&b, key, 3);
+	tp_stun_put_integrity_sha256(&b, key, 3);
+	tp_stun_put_fingerprint(&b);
+	len = tp_stun_finish(&b);
+	decode(buf, len, &msg);
+	assert_int_equal(msg.attr[TP_STUN_PASSWORD_ALGORITHM_AT].len, 4);
+	assert_memory_equal(msg.attr[TP_STUN_PASSWORD_ALGORITHM_AT].data, "\0\2\0\0", 4);
+	assert_int_equal(tp_integrity_check(&msg, key, 3), 0);
+	assert_int_equal(tp_integrity_sha256_check(&msg, key, 3), 0);
+	msg.raw = buf;
+	buf[TP_STUN_HDR_LEN + 8 + 4] ^= 1; /* in the first, which the second covers */
+	assert_int_equal(tp_integrity_check(&msg, key, 3), -EBADMSG);
+	assert_int_equal(tp_integrity_sha256_check(&msg, key, 3), -EBADMSG);
+}
+
+static void an_error_without_a_phrase(void **state)
+{
+	struct tp_stun_builder b;
+	struct tp_stun_msg msg;
+	uint8_t buf[64];
+	uint16_t code;
+
+	(void)state;
+	tp_stun_begin(&b, buf, sizeof(buf), TP_STUN_BINDING, TP_STUN_ERROR, tid);
+	tp_stun_put_error_code(&b, TP_STUN_UNKNOWN_ATTRIBUTE);
+	assert_int_equal(tp_stun_finish(&b), TP_STUN_HDR_LEN + 8);
+	decode(buf, b.len, &msg);
+	assert_int_equal(tp_stun_get_error(&msg, &code), 0);
+	assert_int_equal(code, 420);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,6 +391,9 @@ int main(void)
 		cmocka_unit_test(what_does_not_fit_is_void),
 		cmocka_unit_test(full_stays_full),
 		cmocka_unit_test(the_length_field_is_a_limit),
+		cmocka_unit_test(rfc8489_b_1),
+		cmocka_unit_test(both_integrities_and_a_fingerprint),
+		cmocka_unit_test(an_error_without_a_phrase),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,10 @@ struct rig_client {
 	char user[64], password[64];
 	char realm[64], nonce[128];
 	size_t nonce_len;
+	enum tp_password_algorithm algorithm; /* 0: a client of RFC 5389 */
+	bool is_hashed;                       /* USERHASH for USERNAME */
+	uint8_t algorithms[16];               /* PASSWORD-ALGORITHMS */
+	size_t algorithms_len;
 };
 
 /* One attribute of a request: raw bytes, or an address to be XORed. */
@@ -103,6 +107,18 @@ static inline void rig_key(const struct rig_client *c, uint8_t key[TP_KEY_MD5_LE
 			&(struct tp_bytes){ c->password, strlen(c->password) }, key);
 }
 
+/* By the algorithm that the client uses. */
+static inline struct tp_key rig_make_key(const struct rig_client *c)
+{
+	struct tp_key key;
+
+	tp_key_make(c->algorithm == 0 ? TP_ALGORITHM_MD5 : c->algorithm,
+			&(struct tp_bytes){ c->user, strlen(c->user) },
+			&(struct tp_bytes){ c->realm, strlen(c->realm) },
+			&(struct tp_bytes){ c->password, strlen(c->password) }, &key);
+	return key;
+}
+
 /* Time-limited credentials, as the service that shares the secret makes them. */
 static inline void rig_use_secret(struct rig_client *c, const char *user, const char *secret)
 {
@@ -143,15 +159,60 @@ static inline void rig_put(struct rig_message *m, const struct rig_attr attrs[])
 	}
 }
 
+static inline void rig_put_user(struct rig_message *m, const struct rig_client *c)
+{
+	uint8_t hash[TP_STUN_USERHASH_LEN];
+
+	if (!c->is_hashed) {
+		tp_stun_put(&m->b, TP_STUN_ATTR_USERNAME, c->user, strlen(c->user));
+		return;
+	}
+	tp_userhash(&(struct tp_bytes){ c->user, strlen(c->user) },
+			&(struct tp_bytes){ c->realm, strlen(c->realm) }, hash);
+	tp_stun_put(&m->b, TP_STUN_ATTR_USERHASH, hash, sizeof(hash));
+}
+
+static inline void rig_put_algorithms(struct rig_message *m, const struct rig_client *c)
+{
+	tp_stun_put(&m->b, TP_STUN_ATTR_PASSWORD_ALGORITHMS, c->algorithms, c->algorithms_len);
+	tp_stun_put_algorithm(&m->b, c->algorithm);
+}
+
 static inline void rig_sign(struct rig_message *m, const struct rig_client *c)
 {
-	uint8_t key[TP_KEY_MD5_LEN];
+	const struct tp_key key = rig_make_key(c);
 
-	tp_stun_put(&m->b, TP_STUN_ATTR_USERNAME, c->user, strlen(c->user));
+	rig_put_user(m, c);
 	tp_stun_put(&m->b, TP_STUN_ATTR_REALM, c->realm, strlen(c->realm));
 	tp_stun_put(&m->b, TP_STUN_ATTR_NONCE, c->nonce, c->nonce_len);
-	rig_key(c, key);
-	tp_stun_put_integrity(&m->b, key, sizeof(key));
+	if (c->algorithm == 0) {
+		tp_stun_put_integrity(&m->b, key.data, key.len);
+		return;
+	}
+	rig_put_algorithms(m, c);
+	tp_stun_put_integrity_sha256(&m->b, key.data, key.len);
+}
+
+/*
+ * RFC 8489 section 9.2.4: MESSAGE-INTEGRITY to a client of RFC 5389, else MESSAGE-INTEGRITY-SHA256.
+ */
+static inline void rig_check_integrity(const struct rig *r, const struct rig_client *c)
+{
+	const struct tp_key key = rig_make_key(c);
+
+	if (c->algorithm == 0) {
+		assert_int_equal(tp_integrity_check(&r->answer, key.data, key.len), 0);
+		assert_false(tp_stun_has(&r->answer, TP_STUN_MESSAGE_INTEGRITY_SHA256_AT));
+	} else {
+		assert_int_equal(tp_integrity_sha256_check(&r->answer, key.data, key.len), 0);
+		assert_false(tp_stun_has(&r->answer, TP_STUN_MESSAGE_INTEGRITY_AT));
+	}
+}
+
+static inline bool rig_is_signed(const struct rig *r)
+{
+	return tp_stun_has(&r->answer, TP_STUN_MESSAGE_INTEGRITY_AT) ||
+			tp_stun_has(&r->answer, TP_STUN_MESSAGE_INTEGRITY_SHA256_AT);
 }
 
 /*
@@ -164,7 +225,6 @@ static inline uint16_t rig_exchange(
 {
 	size_t len = tp_stun_finish(&m->b);
 	struct tp_stun_msg asked;
-	uint8_t key[TP_KEY_MD5_LEN];
 	uint16_t err = 0;
 
 	assert_true(len > 0);
@@ -181,12 +241,10 @@ static inline uint16_t rig_exchange(
 		assert_int_equal(tp_stun_get_error(&r->answer, &err), 0);
 	else
 		assert_int_equal(r->answer.class, TP_STUN_SUCCESS);
-	if (tp_stun_has(&r->answer, TP_STUN_MESSAGE_INTEGRITY_AT)) {
-		rig_key(c, key);
-		assert_int_equal(tp_integrity_check(&r->answer, key, sizeof(key)), 0);
-	} else if (err == 0) {
+	if (rig_is_signed(r))
+		rig_check_integrity(r, c);
+	else if (err == 0)
 		assert_int_equal(asked.method, TP_STUN_BINDING);
-	}
 	return err;
 }
 
@@ -195,7 +253,11 @@ static inline void rig_keep_challenge(const struct rig *r, struct rig_client *c)
 {
 	const struct tp_stun_value *realm = &r->answer.attr[TP_STUN_REALM_AT];
 	const struct tp_stun_value *nonce = &r->answer.attr[TP_STUN_NONCE_AT];
+	const struct tp_stun_value *list = &r->answer.attr[TP_STUN_PASSWORD_ALGORITHMS_AT];
 
+	assert_true(list->data != NULL && list->len <= sizeof(c->algorithms));
+	memcpy(c->algorithms, list->data, list->len);
+	c->algorithms_len = list->len;
 	assert_true(realm->data != NULL && realm->len < sizeof(c->realm));
 	assert_true(nonce->data != NULL && nonce->len < sizeof(c->nonce));
 	memcpy(c->realm, realm->data, realm->len);

@@ -166,16 +166,20 @@ static inline void model_check_all(struct model *m)
 	struct tp_turn_counts sum = { 0 }, counts;
 	const struct tp_allocation *alloc;
 	uint64_t cursor = 0;
-	uint32_t n_model = 0;
+	uint32_t n_model = 0, users = 0;
 
 	tp_turn_expire(m->r->turn, m->r->now.mono_ns);
 	assert_true(tp_turn_next_ns(m->r->turn) > m->r->now.mono_ns);
 	while ((alloc = tp_turn_next_allocation(m->r->turn, &cursor)) != NULL)
 		model_check_allocation(m, alloc, &sum);
 	for (unsigned i = 0; i < MODEL_CLIENTS; i++)
-		n_model += model_has_allocation(m, &m->client[i]);
+		if (model_has_allocation(m, &m->client[i])) {
+			n_model++;
+			users |= 1u << (m->client[i].c.user[0] - 'a');
+		}
 	counts = rig_counts(m->r);
 	sum.reservations = counts.reservations;
+	sum.users = (uint32_t)__builtin_popcount(users);
 	assert_memory_equal(&sum, &counts, sizeof(sum));
 	assert_int_equal(n_model, counts.allocations);
 	assert_int_equal(m->r->n_open, counts.ports);

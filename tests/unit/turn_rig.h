@@ -38,6 +38,7 @@
 #define RIG_PORT_MAX 50099
 #define RIG_SECRET_NEW "newest"
 #define RIG_SECRET_OLD "previous"
+#define RIG_RELAYS_MAX 65
 #define RIG_SENT_MAX 4
 #define RIG_DATA_MAX 4096
 
@@ -76,8 +77,22 @@ struct rig {
 	bool is_used_before_sent;
 	struct tp_turn_permission permission; /* the last one told, as it was */
 
+	/* What was asked and told of accounts: one, or two from relay to relay. */
+	struct rig_traffic {
+		uint32_t account;
+		bool is_up;
+		size_t len;
+		enum tp_family peer_family; /* as asked */
+	} asked[2], relayed[2];
+	uint32_t n_asked, n_relayed;
+	uint32_t limited; /* the account whose limit is reached; 0: none */
+
 	/* From start to stop. */
-	uint8_t is_open[4][UINT16_MAX + 1];
+	uint32_t n_accounts, next_account;
+	bool is_account_full;
+	uint32_t n_past;                             /* peers told before the end */
+	struct tp_addr past[2 * TP_TURN_PAST_PEERS]; /* the first of them */
+	uint8_t is_open[RIG_RELAYS_MAX][UINT16_MAX + 1];
 	uint32_t n_open, n_channels, n_allocated, n_ended;
 	uint32_t n_fast;               /* permissions with fast */
 	bool is_full, is_channel_full; /* permissions, channels get no flows */
@@ -237,6 +252,57 @@ static inline void rig_permission_cleared(void *ctx, struct tp_turn_permission *
 	r->n_used_cleared++;
 }
 
+static inline int rig_account_opened(void *ctx, uint32_t *account)
+{
+	struct rig *r = ctx;
+
+	if (r->is_account_full)
+		return -ENOSPC;
+	*account = ++r->next_account;
+	r->n_accounts++;
+	return 0;
+}
+
+static inline void rig_account_closed(void *ctx, uint32_t account)
+{
+	struct rig *r = ctx;
+
+	assert_in_range(account, 1, r->next_account);
+	assert_true(r->n_accounts-- > 0);
+}
+
+static inline bool rig_admits(void *ctx, uint32_t account, bool is_up, size_t data_len,
+		enum tp_family peer_family)
+{
+	struct rig *r = ctx;
+
+	assert_true(r->n_asked < 2);
+	r->asked[r->n_asked++] = (struct rig_traffic){ account, is_up, data_len, peer_family };
+	return account != r->limited;
+}
+
+/* Only what was asked for before. */
+static inline void rig_relayed_traffic(void *ctx, uint32_t account, bool is_up, size_t data_len)
+{
+	struct rig *r = ctx;
+	const struct rig_traffic *asked = &r->asked[is_up ? 0 : r->n_asked - 1];
+
+	assert_true(r->n_relayed < r->n_asked);
+	assert_true(asked->account == account && asked->is_up == is_up && asked->len == data_len);
+	r->relayed[r->n_relayed++] = *asked;
+}
+
+static inline void rig_peers_past(void *ctx, const struct tp_allocation *alloc,
+		const struct tp_addr peers[], uint32_t n)
+{
+	struct rig *r = ctx;
+
+	(void)alloc;
+	for (uint32_t i = 0; i < n; i++, r->n_past++)
+		if (r->n_past < N(r->past))
+			r->past[r->n_past] = peers[i];
+}
+
 static inline void rig_allocated(void *ctx, const struct tp_allocation *alloc)
 {
 	struct tp_allocation_info info;
@@ -269,6 +335,11 @@ static const struct tp_turn_ops rig_ops = {
 	.channel_cleared = rig_channel_cleared,
 	.permission_used = rig_permission_used,
 	.permission_cleared = rig_permission_cleared,
+	.account_opened = rig_account_opened,
+	.account_closed = rig_account_closed,
+	.admits = rig_admits,
+	.relayed = rig_relayed_traffic,
+	.peers_past = rig_peers_past,
 	.allocated = rig_allocated,
 	.ended = rig_ended,
 };
@@ -278,7 +349,10 @@ static inline struct tp_turn_user rig_user(char *name, const char *password)
 	const struct tp_bytes n = { name, strlen(name) }, p = { password, strlen(password) };
 	struct tp_turn_user user = { .name = name };
 
-	tp_key_long_term(&n, &(struct tp_bytes){ RIG_REALM, strlen(RIG_REALM) }, &p, user.key);
+	const struct tp_bytes realm = { RIG_REALM, strlen(RIG_REALM) };
+
+	tp_key_make(TP_ALGORITHM_MD5, &n, &realm, &p, &user.md5);
+	tp_key_make(TP_ALGORITHM_SHA256, &n, &realm, &p, &user.sha256);
 	return user;
 }
 
@@ -323,6 +397,7 @@ static inline void rig_conf(struct rig *r)
 		.n_own = 4,
 		.max_allocations = 100,
 		.max_channels = 100,
+		.limits.permissions_per_allocation = 1000,
 	};
 }
 
@@ -339,6 +414,7 @@ static inline void rig_stop(struct rig *r)
 	assert_int_equal(r->n_open, 0);
 	assert_int_equal(r->n_channels, 0);
 	assert_int_equal(r->n_fast, 0);
+	assert_int_equal(r->n_accounts, 0);
 	assert_int_equal(r->n_allocated, r->n_ended);
 }
 
@@ -398,6 +474,7 @@ static inline void rig_before(struct rig *r)
 	r->n_sent = 0;
 	r->n_set = r->n_cleared = r->n_used = r->n_used_cleared = 0;
 	r->is_set_before_sent = r->is_used_before_sent = false;
+	r->n_asked = r->n_relayed = 0;
 	memset(&r->answer, 0, sizeof(r->answer));
 }
 
@@ -407,6 +484,9 @@ static inline enum tp_slow_verdict rig_after(struct rig *r, enum tp_slow_verdict
 	bool is_sent = v == TP_SLOW_ANSWERED || v == TP_SLOW_RELAYED || v == TP_SLOW_DROP_DONT_FRAG;
 
 	assert_int_equal(r->n_sent, is_sent ? 1 : 0);
+	/* an ICMP error that is told is no traffic of the client's */
+	if (v != TP_SLOW_RELAYED || r->n_asked > 0)
+		assert_int_equal(r->n_relayed, v == TP_SLOW_RELAYED ? r->n_asked : 0);
 	assert_true(tp_turn_next_ns(r->turn) > r->now.mono_ns);
 	return v;
 }
