@@ -23,7 +23,7 @@ declare -A packages=(
 	[test]="clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev pyflakes3 python3-aioice
 		python3-pytest python3-scapy shellcheck"
 	[node]="nodejs npm"
-	[bench]="gnuplot-nox libevent-openssl-2.1-7 libevent-pthreads-2.1-7 libhiredis0.14 libmariadb3 libpq5
+	[bench]="dpdk-dev gnuplot-nox libevent-openssl-2.1-7 libevent-pthreads-2.1-7 libhiredis0.14 libmariadb3 libpq5
 		libsqlite3-0"
 )
 

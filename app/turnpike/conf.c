@@ -103,7 +103,12 @@ void tp_conf_free(struct tp_conf *conf)
 	free(conf->relays);
 	free(conf->deny);
 	free(conf->allow);
+	for (i = 0; i < conf->n_interfaces; i++)
+		free(conf->interfaces[i].device);
 	free(conf->interfaces);
+	for (i = 0; i < conf->n_eal; i++)
+		free(conf->eal[i]);
+	free(conf->eal);
 	for (i = 0; i < conf->n_cores; i++)
 		free(conf->cores[i].queues);
 	free(conf->cores);

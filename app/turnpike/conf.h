@@ -41,9 +41,17 @@ enum tp_conf_family {
 	TP_CONF_FAMILY_LISTENER,
 };
 
+enum tp_driver {
+	TP_DRIVER_AFXDP,
+	TP_DRIVER_DPDK,
+};
+
 struct tp_conf_interface {
-	char name[IF_NAMESIZE];
-	enum tp_xdp_mode mode; /* as asked */
+	char name[IF_NAMESIZE]; /* DPDK: of our own choice */
+	enum tp_driver driver;
+	enum tp_xdp_mode mode;    /* as asked; DPDK: TP_XDP_AUTO */
+	char *device;             /* DPDK's: bus address or virtual device, and its arguments */
+	char kernel[IF_NAMESIZE]; /* the kernel interface with the addresses; AF_XDP: the name */
 };
 
 struct tp_conf_queue {
@@ -96,6 +104,8 @@ struct tp_conf {
 	uint32_t n_interfaces;
 	struct tp_conf_core *cores;
 	uint32_t n_cores;
+	char **eal; /* arguments for DPDK's EAL, after ours */
+	uint32_t n_eal;
 	uint32_t control_cpu;
 	char *control_socket;
 	bool logs_allocations;

@@ -115,8 +115,20 @@ static void print_interfaces(FILE *out, const struct tp_conf *conf)
 	for (i = 0; i < conf->n_interfaces; i++) {
 		fputs("  - { name: ", out);
 		put_quoted(out, conf->interfaces[i].name);
-		fprintf(out, ", driver: afxdp, mode: %s }\n",
-				tp_conf_enum_name(tp_conf_mode_names, conf->interfaces[i].mode));
+		fprintf(out, ", driver: %s",
+				tp_conf_enum_name(
+						tp_conf_driver_names, conf->interfaces[i].driver));
+		if (conf->interfaces[i].driver == TP_DRIVER_DPDK) {
+			fputs(", device: ", out);
+			put_quoted(out, conf->interfaces[i].device);
+			fputs(", kernel: ", out);
+			put_quoted(out, conf->interfaces[i].kernel);
+			fputs(" }\n", out);
+		} else {
+			fprintf(out, ", mode: %s }\n",
+					tp_conf_enum_name(tp_conf_mode_names,
+							conf->interfaces[i].mode));
+		}
 	}
 }
 
@@ -144,6 +156,18 @@ static void print_cores(FILE *out, const struct tp_conf *conf)
 		print_queues(out, conf, &conf->cores[i]);
 		fprintf(out, " ], idle: %s }\n",
 				tp_conf_enum_name(tp_conf_idle_names, conf->cores[i].idle));
+	}
+}
+
+static void print_eal(FILE *out, const struct tp_conf *conf)
+{
+	if (conf->n_eal == 0)
+		return;
+	fputs("eal:\n", out);
+	for (uint32_t i = 0; i < conf->n_eal; i++) {
+		fputs("  - ", out);
+		put_quoted(out, conf->eal[i]);
+		fputc('\n', out);
 	}
 }
 
@@ -236,5 +260,6 @@ void tp_conf_print(const struct tp_conf *conf, FILE *out)
 	fprintf(out, "lowest_ipv6_mtu: %u\n", conf->lowest_ipv6_mtu);
 	print_interfaces(out, conf);
 	print_cores(out, conf);
+	print_eal(out, conf);
 	print_control(out, conf);
 }

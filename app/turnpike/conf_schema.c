@@ -66,8 +66,9 @@ const cyaml_strval_t tp_conf_family_names[] = {
 	{ NULL, 0 },
 };
 
-static const cyaml_strval_t driver_names[] = {
-	{ "afxdp", 0 },
+const cyaml_strval_t tp_conf_driver_names[] = {
+	{ "afxdp", TP_DRIVER_AFXDP },
+	{ "dpdk", TP_DRIVER_DPDK },
 	{ NULL, 0 },
 };
 
@@ -453,13 +454,14 @@ static const struct tp_conf_option interface_rows[] = {
 		AT(struct tp_conf_raw_interface, name),
 		.min = 1, .max = IF_NAMESIZE - 1, .check = tp_conf_text_interface,
 		.unit = "name of 1-15 bytes",
-		.help = "As `ip link` shows it.",
+		.help = "As `ip link` shows it.  Of a DPDK device, which the kernel does not see: any.",
 	},
 	{
 		.key = "driver", .type = TP_CONF_ENUM,
 		AT(struct tp_conf_raw_interface, driver),
-		.names = driver_names, .def = "afxdp",
-		.help = "AF_XDP sockets: the device stays the kernel's.",
+		.names = tp_conf_driver_names, .def = "afxdp",
+		.help = "afxdp: AF_XDP sockets, and the device stays the kernel's.  dpdk: a driver of DPDK has the "
+			"device, and the kernel a TAP in its place.",
 	},
 	{
 		.key = "mode", .type = TP_CONF_ENUM,
@@ -467,7 +469,24 @@ static const struct tp_conf_option interface_rows[] = {
 		.names = tp_conf_mode_names, .def = "auto",
 		.help = "auto tries zerocopy, then copy, then skb, and logs what it got.  zerocopy: the device "
 			"writes into our memory, fastest.  copy: the driver's XDP with one copy.  skb: the "
-			"kernel's generic XDP, any device, slowest.  off: the kernel path only.",
+			"kernel's generic XDP, any device, slowest.  off: the kernel path only.  Of driver afxdp.",
+	},
+	{
+		.key = "device", .type = TP_CONF_TEXT,
+		AT(struct tp_conf_raw_interface, device),
+		.min = 1, .max = 511, .check = tp_conf_text_argument,
+		.unit = "PCI address or virtual device of DPDK, with its arguments",
+		.help = "Required for driver dpdk.  A PCI device must be bound to vfio-pci (not so those of "
+			"NVIDIA) and needs huge pages.",
+	},
+	{
+		.key = "kernel", .type = TP_CONF_TEXT,
+		AT(struct tp_conf_raw_interface, kernel),
+		.min = 1, .max = IF_NAMESIZE - 1, .check = tp_conf_text_interface,
+		.unit = "name of 1-15 bytes",
+		.help = "Required for driver dpdk: a TAP (`ip tuntap add dev tp0 mode tap`) that has this host's "
+			"addresses on the port, its MTU, VLANs and routes.  All that is not relayed passes "
+			"through it.",
 	},
 	{ .key = NULL },
 };
@@ -508,6 +527,11 @@ static const struct tp_conf_option core_rows[] = {
 
 static const struct tp_conf_option core_item = {
 	.key = "", .type = TP_CONF_MAPPING, .rows = core_rows,
+};
+
+static const struct tp_conf_option eal_item = {
+	.key = "", .type = TP_CONF_TEXT, .size = sizeof(char *),
+	.min = 1, .max = 255, .check = tp_conf_text_argument,
 };
 
 static const struct tp_conf_option control_rows[] = {
@@ -655,7 +679,11 @@ static const struct tp_conf_option root_rows[] = {
 		.example =
 			"- name: eth0\n"
 			"  driver: afxdp\n"
-			"  mode: auto\n",
+			"  mode: auto\n"
+			"#- name: wan0\n"
+			"#  driver: dpdk\n"
+			"#  device: \"0000:3b:00.0\"   # or net_virtio_user0,path=/run/vhost.sock\n"
+			"#  kernel: tp0\n",
 	},
 	{
 		.key = "cores", .type = TP_CONF_LIST,
@@ -664,14 +692,28 @@ static const struct tp_conf_option root_rows[] = {
 		.unit = "entries",
 		.help = "One worker for each entry.  Every queue of an interface above needs a worker (`ethtool "
 			"-l eth0` shows how many there are, `ethtool -L eth0 combined 2` sets them), and no queue "
-			"has two.",
+			"has two.  Of a DPDK device, which gets as many queues as stand here, they are numbered "
+			"from 0.",
 		.example =
 			"- cpu: 2\n"
 			"  queues: [ \"eth0:0\" ]\n"
 			"  idle: spin\n"
 			"- cpu: 3\n"
 			"  queues: [ \"eth0:1\" ]\n"
-			"  idle: adaptive\n",
+			"  idle: adaptive\n"
+			"#- cpu: 4\n"
+			"#  queues: [ \"wan0:0\" ]\n"
+			"#  idle: spin\n",
+	},
+	{
+		.key = "eal", .type = TP_CONF_LIST, .is_off = true,
+		AT_LIST(struct tp_conf_raw, eal),
+		.min = 0, .max = 64, .rows = &eal_item,
+		.unit = "words",
+		.help = "More arguments for DPDK's environment, behind our own (cores, devices, memory).  Without "
+			"huge pages it runs on ordinary ones, slower.",
+		.example =
+			"- --log-level=pmd.*:debug\n",
 	},
 	{
 		.key = "control", .type = TP_CONF_MAPPING,

@@ -54,7 +54,7 @@ extern const struct tp_conf_option tp_conf_root;
 
 extern const cyaml_strval_t tp_conf_mode_names[], tp_conf_idle_names[], tp_conf_dscp_names[],
 		tp_conf_hmac_names[], tp_conf_algorithm_names[], tp_conf_redirect_names[],
-		tp_conf_family_names[];
+		tp_conf_family_names[], tp_conf_driver_names[];
 
 /** @return the name of a value that is in the table */
 const char *tp_conf_enum_name(const cyaml_strval_t *names, int64_t value);
@@ -130,8 +130,9 @@ struct tp_conf_raw_log {
 
 struct tp_conf_raw_interface {
 	char *name;
-	int driver; /* index of the driver's name */
-	int mode;   /* enum tp_xdp_mode */
+	int driver;            /* enum tp_driver */
+	int mode;              /* enum tp_xdp_mode */
+	char *device, *kernel; /* NULL: absent */
 };
 
 struct tp_conf_raw_core {
@@ -169,6 +170,8 @@ struct tp_conf_raw {
 	uint32_t n_interfaces;
 	struct tp_conf_raw_core *cores;
 	uint32_t n_cores;
+	char **eal;
+	uint32_t n_eal;
 	struct tp_conf_raw_control control;
 	struct tp_conf_raw_metrics *metrics; /* NULL: absent */
 	struct tp_conf_raw_log log;
@@ -187,7 +190,8 @@ const char *tp_conf_text_key(const char *text);        /* 32 hexadecimal digits 
 const char *tp_conf_text_key_sha256(const char *text); /* 64 */
 const char *tp_conf_text_algorithm(const char *text);
 const char *tp_conf_text_interface(const char *text);
-const char *tp_conf_text_queue(const char *text); /* INTERFACE:QUEUE */
+const char *tp_conf_text_queue(const char *text);    /* INTERFACE:QUEUE */
+const char *tp_conf_text_argument(const char *text); /* one word of a command line */
 const char *tp_conf_text_path(const char *text);
 
 #endif

@@ -179,6 +179,13 @@ const char *tp_conf_text_queue(const char *text)
 	return NULL;
 }
 
+const char *tp_conf_text_argument(const char *text)
+{
+	if (text[strcspn(text, " \t\n\v\f\r")] != '\0')
+		return "must be one word: of an option and its value make two";
+	return tp_conf_text_plain(text);
+}
+
 const char *tp_conf_text_path(const char *text)
 {
 	if (text[0] != '/')

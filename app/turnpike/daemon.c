@@ -15,6 +15,7 @@
 #include "caps.h"
 #include "ctl.h"
 #include "eal.h"
+#include "io/pci.h"
 #include "metrics.h"
 
 #define TICK_NS TP_NS_PER_SEC
@@ -25,7 +26,7 @@
 struct punt_source {
 	struct tp_source source; /* first */
 	struct tp_daemon *daemon;
-	struct tp_punt *punt;
+	struct tp_handoff *punt;
 };
 
 /* ---- events of lib/turn ---- */
@@ -259,7 +260,7 @@ static void punt_ready(struct tp_source *source, uint32_t events)
 
 	(void)events;
 	/* More may wait: stay readable, and let the other sources have their turn. */
-	if (tp_punt_drain(ps->punt, PUNTS_PER_ROUND, take_punted, ps->daemon) &&
+	if (tp_handoff_drain(ps->punt, PUNTS_PER_ROUND, take_punted, ps->daemon) &&
 			write(source->fd, &one, sizeof(one)) < 0)
 		tp_debug("punt wake-up: %s", strerror(errno));
 }
@@ -405,9 +406,9 @@ static int open_resolver(struct tp_daemon *d, struct tp_why *why)
 	};
 	int err = -ENOMEM;
 
-	/* An interface without XDP is no way out for a worker: 0 is no interface's index. */
+	/* An interface without workers is no way out for a worker: 0 is no interface's index. */
 	for (uint32_t i = 0; ifindexes != NULL && i < d->layout.n_interfaces; i++)
-		if (d->layout.interfaces[i].mode != TP_XDP_OFF)
+		if (tp_layout_is_fast(&d->layout.interfaces[i]))
 			ifindexes[i] = d->layout.interfaces[i].link.ifindex;
 	if (ifindexes != NULL)
 		err = tp_resolver_new(&rc, &d->resolver);
@@ -415,6 +416,51 @@ static int open_resolver(struct tp_daemon *d, struct tp_why *why)
 	if (err == 0)
 		err = tp_loop_add(&d->loop, &d->netlink, EPOLLIN);
 	return err < 0 ? tp_why_set(why, err, "can not follow routes: %s", strerror(-err)) : 0;
+}
+
+static int start_eal(struct tp_daemon *d, struct tp_why *why)
+{
+	const struct tp_conf *conf = d->conf;
+	const char *pci[TP_WORKER_MAX_PORTS];
+	uint32_t cpus[256];
+	struct tp_eal_conf ec = {
+		.control_cpu = conf->control_cpu,
+		.cpus = cpus,
+		.n_cpus = conf->n_cores,
+		.pci = pci,
+		.frame_bytes = tp_layout_dpdk_bytes(&d->layout),
+		.args = (const char *const *)conf->eal,
+		.n_args = conf->n_eal,
+	};
+
+	if (conf->n_cores > sizeof(cpus) / sizeof(cpus[0]))
+		return tp_why_set(why, -E2BIG, "cores: at most 256");
+	for (uint32_t i = 0; i < conf->n_cores; i++)
+		cpus[i] = conf->cores[i].cpu;
+	for (uint32_t i = 0; i < conf->n_interfaces; i++)
+		if (conf->interfaces[i].driver == TP_DRIVER_DPDK &&
+				tp_pci_is_address(conf->interfaces[i].device))
+			pci[ec.n_pci++] = conf->interfaces[i].device;
+	return tp_eal_start(&ec, why);
+}
+
+/* Opening DPDK devices takes privileges, and the EAL; without them it starts when these are gone.
+ */
+static int open_layout(struct tp_daemon *d, struct tp_why *why)
+{
+	int rc = tp_layout_has_dpdk(d->conf) ? start_eal(d, why) : 0;
+
+	return rc < 0 ? rc : tp_layout_open(&d->layout, d->steer, why);
+}
+
+static int drop_privileges(struct tp_daemon *d, struct tp_why *why)
+{
+	int rc = tp_caps_drop(why);
+
+	/* Threads have their own: those of the workers exist already. */
+	if (rc == 0 && tp_layout_has_dpdk(d->conf))
+		rc = tp_eal_drop_privileges(tp_caps_drop, why);
+	return rc;
 }
 
 static int open_accounting(struct tp_daemon *d, struct tp_why *why)
@@ -438,19 +484,9 @@ static int open_accounting(struct tp_daemon *d, struct tp_why *why)
 /* EAL, flow table and workers: only where there are cores for them. */
 static int open_workers(struct tp_daemon *d, struct tp_why *why)
 {
-	uint32_t cpus[256], n = d->conf->n_cores;
-	const struct tp_eal_conf ec = {
-		.control_cpu = d->conf->control_cpu,
-		.cpus = cpus,
-		.n_cpus = n,
-	};
-	int rc;
+	uint32_t n = d->conf->n_cores;
+	int rc = tp_layout_has_dpdk(d->conf) ? 0 : start_eal(d, why);
 
-	if (n > sizeof(cpus) / sizeof(cpus[0]))
-		return tp_why_set(why, -E2BIG, "cores: at most 256");
-	for (uint32_t i = 0; i < n; i++)
-		cpus[i] = d->conf->cores[i].cpu;
-	rc = tp_eal_start(&ec, why);
 	if (rc < 0)
 		return rc;
 	rc = tp_grace_new(n, &d->grace);
@@ -546,9 +582,9 @@ static int start_workers(struct tp_daemon *d, struct tp_why *why)
 		return tp_why_set(why, -ENOMEM, "out of memory");
 	d->punts = &sources->source;
 	for (uint32_t i = 0; i < d->layout.n_workers && rc == 0; i++) {
-		struct tp_punt *punt = tp_worker_punt(d->layout.workers[i]);
+		struct tp_handoff *punt = tp_worker_punt(d->layout.workers[i]);
 
-		sources[i] = (struct punt_source){ { tp_punt_fd(punt), punt_ready }, d, punt };
+		sources[i] = (struct punt_source){ { tp_handoff_fd(punt), punt_ready }, d, punt };
 		rc = tp_loop_add(&d->loop, &sources[i].source, EPOLLIN);
 	}
 	if (rc == 0)
@@ -571,13 +607,13 @@ static int start(struct tp_daemon *d, struct tp_why *why)
 	if (rc == 0)
 		rc = open_kernel_path(d, why);
 	if (rc == 0)
-		rc = tp_layout_open(&d->layout, d->steer, why);
+		rc = open_layout(d, why);
 	if (rc == 0)
 		rc = tp_ctl_open(d, d->conf->control_socket, &d->ctl, why);
 	if (rc == 0 && d->conf->has_metrics)
 		rc = tp_metrics_open(d, &d->conf->metrics, &d->metrics, why);
 	if (rc == 0)
-		rc = tp_caps_drop(why);
+		rc = drop_privileges(d, why);
 	if (rc == 0)
 		rc = d->conf->n_cores > 0 ? open_workers(d, why) : open_accounting(d, why);
 	if (rc == 0)
@@ -621,6 +657,7 @@ static void tick(struct tp_daemon *d)
 		return;
 	d->tick_ns = d->now.mono_ns + TICK_NS;
 	tp_host_check(d);
+	tp_layout_tick(&d->layout);
 	if (d->resolver != NULL)
 		resolve(d);
 }

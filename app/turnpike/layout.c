@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "layout.h"
+#include "layout_private.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -32,7 +32,7 @@ static const struct tp_conf_core *owner(
 	return NULL;
 }
 
-static uint32_t queues_wanted(const struct tp_conf *conf, uint32_t interface)
+uint32_t tp_layout_queues_wanted(const struct tp_conf *conf, uint32_t interface)
 {
 	uint32_t n = 0;
 
@@ -46,7 +46,7 @@ static uint32_t queues_wanted(const struct tp_conf *conf, uint32_t interface)
 static int check_queues(const struct tp_conf *conf, uint32_t interface, struct tp_why *why)
 {
 	const char *name = conf->interfaces[interface].name;
-	uint32_t have = tp_if_queues(name), want = queues_wanted(conf, interface), q;
+	uint32_t have = tp_if_queues(name), want = tp_layout_queues_wanted(conf, interface), q;
 	char command[64 + IF_NAMESIZE];
 
 	tp_if_queues_command(name, want, command, sizeof(command));
@@ -79,9 +79,18 @@ static int check_link(const struct tp_layout_interface *li, struct tp_why *why)
 				"interface %s has an MTU of %u; AF_XDP carries at most %u: "
 				"`ip link set dev %s mtu 1500`, or use `mode: off`",
 				name, li->link.mtu, mtu_max, name);
-	if (!li->link.is_up)
-		tp_warn("interface %s is down: its packets will flow once it is up", name);
 	return 0;
+}
+
+static int missing(const struct tp_conf_interface *ci, struct tp_why *why)
+{
+	if (ci->driver == TP_DRIVER_DPDK)
+		return tp_why_set(why, -ENODEV,
+				"interface %s: there is no kernel interface %s: make it with `ip tuntap "
+				"add dev %s mode tap && ip link set %s up`, and give it the addresses of "
+				"this port",
+				ci->name, ci->kernel, ci->kernel, ci->kernel);
+	return tp_why_set(why, -ENODEV, "interface %s does not exist; see `ip link`", ci->name);
 }
 
 int tp_layout_check(const struct tp_conf *conf, struct tp_nl *nl, struct tp_layout *out,
@@ -91,24 +100,31 @@ int tp_layout_check(const struct tp_conf *conf, struct tp_nl *nl, struct tp_layo
 	out->plans = calloc(conf->n_cores + 1, sizeof(*out->plans));
 	out->interfaces = calloc(conf->n_interfaces + 1, sizeof(*out->interfaces));
 	out->workers = calloc(conf->n_cores + 1, sizeof(struct tp_worker *));
-	if (out->plans == NULL || out->interfaces == NULL || out->workers == NULL)
+	out->pools = calloc(conf->n_cores + 1, sizeof(struct tp_dpdk_pool *));
+	if (out->plans == NULL || out->interfaces == NULL || out->workers == NULL ||
+			out->pools == NULL)
 		return tp_why_set(why, -ENOMEM, "out of memory");
 	for (uint32_t i = 0; i < conf->n_interfaces; i++) {
 		struct tp_layout_interface *li = &out->interfaces[out->n_interfaces++];
-		const char *name = conf->interfaces[i].name;
+		const char *name = conf->interfaces[i].kernel;
 		unsigned int ifindex = if_nametoindex(name);
 		int rc;
 
 		li->conf = &conf->interfaces[i];
 		li->mode = TP_XDP_OFF;
 		if (ifindex == 0 || tp_nl_get_link(nl, ifindex, &li->link) < 0)
-			return tp_why_set(why, -ENODEV,
-					"interface %s does not exist; see `ip link`", name);
+			return missing(li->conf, why);
 		if (li->conf->mode == TP_XDP_OFF)
 			continue;
-		rc = check_link(li, why);
-		if (rc == 0)
-			rc = check_queues(conf, i, why);
+		if (li->conf->driver == TP_DRIVER_DPDK) {
+			rc = tp_layout_dpdk_check(li, why);
+		} else {
+			rc = check_link(li, why);
+			if (rc == 0)
+				rc = check_queues(conf, i, why);
+		}
+		if (rc == 0 && !li->link.is_up && li->conf->driver == TP_DRIVER_AFXDP)
+			tp_warn("interface %s is down: its packets will flow once it is up", name);
 		if (rc < 0)
 			return rc;
 	}
@@ -144,11 +160,16 @@ static int plan_umem(const struct tp_layout *layout, const struct tp_conf_core *
 		const struct tp_layout_interface *li =
 				&layout->interfaces[core->queues[i].interface];
 
+		if (li->conf->driver != TP_DRIVER_AFXDP)
+			continue;
 		if (li->link.mtu > CHUNK_BYTES - CHUNK_OVERHEAD)
 			uc.chunk_bytes = CHUNK_BYTES_LARGE;
+		if (uc.chunks == 0)
+			uc.numa_node = numa_node_of(li->conf->name);
+		uc.chunks += CHUNKS_PER_PORT;
 	}
-	uc.numa_node = numa_node_of(layout->interfaces[core->queues[0].interface].conf->name);
-	uc.chunks = CHUNKS_PER_PORT * core->n_queues;
+	if (uc.chunks == 0)
+		return 0;
 	plan->frame_bytes = uc.chunk_bytes;
 	return tp_umem_new(&uc, &plan->umem, why);
 }
@@ -256,8 +277,8 @@ static int open_interface(struct tp_layout *layout, uint32_t interface, struct t
 	if (rc < 0)
 		return rc;
 	tp_info("interface %s: %u queues, asked for %s, got %s", li->conf->name,
-			queues_wanted(layout->conf, interface), tp_xdp_mode_name(li->conf->mode),
-			tp_xdp_mode_name(li->mode));
+			tp_layout_queues_wanted(layout->conf, interface),
+			tp_xdp_mode_name(li->conf->mode), tp_xdp_mode_name(li->mode));
 	return 0;
 }
 
@@ -270,9 +291,14 @@ static int open_all(struct tp_layout *layout, struct tp_steer *steer, enum tp_xd
 
 	for (i = 0; i < conf->n_cores && rc == 0; i++)
 		rc = plan_umem(layout, &conf->cores[i], &layout->plans[i], why);
-	for (i = 0; i < layout->n_interfaces && rc == 0; i++)
-		if (layout->interfaces[i].conf->mode != TP_XDP_OFF)
+	if (rc == 0)
+		rc = tp_layout_dpdk_open(layout, why);
+	for (i = 0; i < layout->n_interfaces && rc == 0; i++) {
+		if (layout->interfaces[i].dpdk != NULL)
+			rc = tp_layout_dpdk_open_interface(layout, i, steer, why);
+		else if (layout->interfaces[i].conf->mode != TP_XDP_OFF)
 			rc = open_interface(layout, i, steer, best, why);
+	}
 	return rc;
 }
 
@@ -291,6 +317,7 @@ static void close_all(struct tp_layout *layout)
 		plan_free(&layout->plans[i]);
 		layout->plans[i] = (struct tp_layout_plan){ 0 };
 	}
+	tp_layout_dpdk_close(layout);
 }
 
 static bool has_chosen_zerocopy(const struct tp_layout *layout)
@@ -318,7 +345,7 @@ void tp_layout_set_vlan(struct tp_layout *layout, uint32_t interface, uint16_t v
 	struct tp_layout_interface *li = &layout->interfaces[interface];
 
 	tp_steer_set_vlan(li->steer, vlan, is_up);
-	if (!is_up || li->has_vlan)
+	if (!is_up || li->has_vlan || li->dpdk != NULL)
 		return;
 	li->has_vlan = true;
 	if (tp_if_strips_vlan(li->conf->name))
@@ -326,6 +353,11 @@ void tp_layout_set_vlan(struct tp_layout *layout, uint32_t interface, uint16_t v
 			"can not tell them apart and may take frames of VLANs that this host "
 			"does not have: `ethtool -K %s rxvlan off`",
 				li->conf->name, li->conf->name);
+}
+
+const char *tp_layout_mode_name(const struct tp_layout_interface *li)
+{
+	return li->dpdk != NULL ? "dpdk" : tp_xdp_mode_name(li->mode);
 }
 
 /* ---- workers ---- */
@@ -362,6 +394,10 @@ int tp_layout_make_workers(struct tp_layout *layout, struct tp_grace *grace,
 
 int tp_layout_start(struct tp_layout *layout)
 {
+	int err = layout->exception == NULL ? 0 : tp_exception_start(layout->exception);
+
+	if (err < 0)
+		return err;
 	for (uint32_t i = 0; i < layout->n_workers; i++) {
 		int rc = tp_worker_start(layout->workers[i]);
 
@@ -384,5 +420,6 @@ void tp_layout_close(struct tp_layout *layout)
 	free(layout->interfaces);
 	free(layout->plans);
 	free(layout->workers);
+	free(layout->pools);
 	*layout = (struct tp_layout){ 0 };
 }

@@ -54,6 +54,11 @@ static void write_workers(FILE *f, const struct tp_daemon *d)
 					"\n",
 					w, tp_path_name((enum tp_path)i),
 					load(&tp_worker_stats(d->layout.workers[w])->path[i]));
+	family(f, "copied_frames_total", "counter",
+			"Frames copied because they crossed from one driver to another.");
+	for (w = 0; w < d->layout.n_workers; w++)
+		fprintf(f, "turnpike_copied_frames_total{worker=\"%u\"} %" PRIu64 "\n", w,
+				tp_worker_copied(d->layout.workers[w]));
 	family(f, "received_bytes_total", "counter", "Bytes of frames received by workers.");
 	for (w = 0; w < d->layout.n_workers; w++)
 		fprintf(f, "turnpike_received_bytes_total{worker=\"%u\"} %" PRIu64 "\n", w,
@@ -75,7 +80,7 @@ static void write_port_event(
 
 static void write_ports(FILE *f, const struct tp_daemon *d)
 {
-	family(f, "port_events_total", "counter", "AF_XDP port and kernel counters, by event.");
+	family(f, "port_events_total", "counter", "Counters of workers' ports, by event.");
 	for (uint32_t w = 0; w < d->layout.n_workers; w++) {
 		for (uint32_t p = 0; p < tp_worker_ports(d->layout.workers[w]); p++) {
 			const struct tp_port *port = tp_worker_port(d->layout.workers[w], p);
@@ -93,7 +98,48 @@ static void write_ports(FILE *f, const struct tp_daemon *d)
 	for (uint32_t i = 0; i < d->layout.n_interfaces; i++)
 		fprintf(f, "turnpike_interface_mode{interface=\"%s\",mode=\"%s\"} 1\n",
 				d->layout.interfaces[i].conf->name,
-				tp_xdp_mode_name(d->layout.interfaces[i].mode));
+				tp_layout_mode_name(&d->layout.interfaces[i]));
+}
+
+/* Of DPDK devices: what they count themselves, and their way to the kernel. */
+static void write_device(FILE *f, const struct tp_daemon *d, const struct tp_layout_interface *li)
+{
+	const char *line =
+			"turnpike_device_events_total{interface=\"%s\",event=\"%s\"} %" PRIu64 "\n";
+	const char *ifname = li->conf->name;
+	struct tp_exception_stats es;
+	struct tp_dpdk_stats ds;
+
+	if (tp_dpdk_stats(li->dpdk, &ds) == 0) {
+#define X(name, help) fprintf(f, line, ifname, #name, ds.name);
+		TP_DPDK_STATS(X)
+#undef X
+	}
+	tp_exception_stats(d->layout.exception, li->exception, &es);
+#define X(name, help) fprintf(f, line, ifname, #name, es.name);
+	TP_EXCEPTION_STATS(X)
+#undef X
+}
+
+static void write_devices(FILE *f, const struct tp_daemon *d)
+{
+	if (!tp_layout_has_dpdk(d->conf))
+		return;
+	family(f, "device_events_total", "counter",
+			"Counters of DPDK devices and of their kernel interfaces, by event.");
+	for (uint32_t i = 0; i < d->layout.n_interfaces; i++)
+		if (d->layout.interfaces[i].dpdk != NULL)
+			write_device(f, d, &d->layout.interfaces[i]);
+	family(f, "link_up", "gauge", "Whether a DPDK device has a link.");
+	for (uint32_t i = 0; i < d->layout.n_interfaces; i++) {
+		struct tp_dpdk_info info;
+
+		if (d->layout.interfaces[i].dpdk == NULL)
+			continue;
+		tp_dpdk_info(d->layout.interfaces[i].dpdk, &info);
+		fprintf(f, "turnpike_link_up{interface=\"%s\"} %d\n",
+				d->layout.interfaces[i].conf->name, info.is_up);
+	}
 }
 
 static void write_kernel_path(FILE *f, const struct tp_daemon *d)
@@ -228,6 +274,7 @@ static char *metrics_text(const struct tp_daemon *d, size_t *len)
 	write_refused(f, d);
 	write_workers(f, d);
 	write_ports(f, d);
+	write_devices(f, d);
 	write_kernel_path(f, d);
 	write_reload(f, &d->reload);
 	if (fclose(f) != 0) {

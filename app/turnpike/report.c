@@ -80,7 +80,7 @@ static json_t *port_json(const struct tp_port *port)
 	return o;
 }
 
-static json_t *worker_json(const struct tp_worker *w)
+static json_t *worker_json(const struct tp_worker *w, const struct tp_dpdk_pool *pool)
 {
 	json_t *o = json_object(), *ports = json_array();
 	struct sums sum = { 0 };
@@ -96,6 +96,15 @@ static json_t *worker_json(const struct tp_worker *w)
 			json_pack("{s:I,s:I,s:I}", "chunks", (json_int_t)umem.chunks, "free",
 					(json_int_t)umem.free, "in_rings",
 					(json_int_t)umem.in_rings));
+	if (pool != NULL) {
+		uint32_t frames, n_free;
+
+		tp_dpdk_pool_count(pool, &frames, &n_free);
+		json_object_set_new(o, "mbufs",
+				json_pack("{s:I,s:I}", "frames", (json_int_t)frames, "free",
+						(json_int_t)n_free));
+	}
+	json_object_set_new(o, "copied", number(tp_worker_copied(w)));
 	for (uint32_t i = 0; i < tp_worker_ports(w); i++)
 		json_array_append_new(ports, port_json(tp_worker_port(w, i)));
 	json_object_set_new(o, "ports", ports);
@@ -123,6 +132,38 @@ static json_t *kernel_path_json(const struct tp_daemon *d)
 	return o;
 }
 
+/* What only a DPDK device has: its own counters, and those of its way to the kernel. */
+static void put_device(json_t *to, const struct tp_daemon *d, const struct tp_layout_interface *li)
+{
+	json_t *stats = json_object();
+	struct tp_exception_stats es;
+	struct tp_dpdk_stats ds;
+	struct tp_dpdk_info info;
+	char mac[18];
+
+	tp_dpdk_info(li->dpdk, &info);
+	tp_exception_stats(d->layout.exception, li->exception, &es);
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", info.mac[0], info.mac[1],
+			info.mac[2], info.mac[3], info.mac[4], info.mac[5]);
+	json_object_set_new(to, "device", json_string(li->conf->device));
+	json_object_set_new(to, "driver", json_string(info.driver));
+	json_object_set_new(to, "kernel", json_string(li->conf->kernel));
+	json_object_set_new(to, "mac", json_string(mac));
+	json_object_set_new(to, "mtu", number(info.mtu));
+	json_object_set_new(to, "link", json_string(info.is_up ? "up" : "down"));
+	json_object_set_new(to, "link_mbps", number(info.link_mbps));
+	json_object_set_new(to, "interrupts", json_boolean(info.has_interrupts));
+	if (tp_dpdk_stats(li->dpdk, &ds) == 0) {
+#define X(name, help) json_object_set_new(stats, #name, number(ds.name));
+		TP_DPDK_STATS(X)
+#undef X
+	}
+#define X(name, help) json_object_set_new(stats, #name, number(es.name));
+	TP_EXCEPTION_STATS(X)
+#undef X
+	json_object_set_new(to, "stats", stats);
+}
+
 static json_t *interfaces_json(const struct tp_daemon *d)
 {
 	json_t *list = json_array();
@@ -130,10 +171,15 @@ static json_t *interfaces_json(const struct tp_daemon *d)
 	for (uint32_t i = 0; i < d->layout.n_interfaces; i++) {
 		const struct tp_layout_interface *li = &d->layout.interfaces[i];
 
-		json_array_append_new(list,
-				json_pack("{s:s,s:s,s:s}", "name", li->conf->name, "asked",
-						tp_xdp_mode_name(li->conf->mode), "mode",
-						tp_xdp_mode_name(li->mode)));
+		json_t *o = json_pack("{s:s,s:s,s:s}", "name", li->conf->name, "asked",
+				li->conf->driver == TP_DRIVER_DPDK
+						? "dpdk"
+						: tp_xdp_mode_name(li->conf->mode),
+				"mode", tp_layout_mode_name(li));
+
+		if (li->dpdk != NULL)
+			put_device(o, d, li);
+		json_array_append_new(list, o);
 	}
 	return list;
 }
@@ -217,7 +263,8 @@ json_t *tp_report_stats(const struct tp_daemon *d)
 
 	for (uint32_t i = 0; i < d->layout.n_workers; i++) {
 		sums_add(&sum, tp_worker_stats(d->layout.workers[i]));
-		json_array_append_new(workers, worker_json(d->layout.workers[i]));
+		json_array_append_new(
+				workers, worker_json(d->layout.workers[i], d->layout.pools[i]));
 	}
 	put_sums(total, &sum);
 	json_object_set_new(o, "version", json_string(TP_VERSION));

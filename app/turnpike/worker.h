@@ -15,9 +15,9 @@
 #include "conf.h"
 #include "flow/flow.h"
 #include "flow/pipeline.h"
+#include "io/handoff.h"
 #include "io/port.h"
 #include "io/umem.h"
-#include "punt.h"
 
 #define TP_WORKER_MAX_PORTS 16
 
@@ -31,7 +31,7 @@ struct tp_worker_conf {
 	const struct tp_flow_table *flows;
 	struct tp_tally *tally; /* borrowed; its own */
 	struct tp_classify_conf classify;
-	struct tp_umem *umem;   /* owned from then on, also on failure */
+	struct tp_umem *umem;   /* of its AF_XDP ports; owned from then on, also on failure */
 	struct tp_port **ports; /* owned likewise; the array is copied */
 	uint32_t n_ports;
 	uint32_t frame_bytes; /* largest frame */
@@ -52,7 +52,7 @@ void tp_worker_free(struct tp_worker *w);
 uint32_t tp_worker_cpu(const struct tp_worker *w);
 enum tp_idle tp_worker_idle(const struct tp_worker *w);
 const struct tp_pipe_stats *tp_worker_stats(const struct tp_worker *w);
-struct tp_punt *tp_worker_punt(const struct tp_worker *w);
+struct tp_handoff *tp_worker_punt(const struct tp_worker *w);
 uint32_t tp_worker_ports(const struct tp_worker *w);
 const struct tp_port *tp_worker_port(const struct tp_worker *w, uint32_t i);
 
@@ -65,5 +65,8 @@ struct tp_worker_umem {
 };
 
 void tp_worker_umem(const struct tp_worker *w, struct tp_worker_umem *out);
+
+/** Frames that were copied, because they came from one driver's memory and left by another's. */
+uint64_t tp_worker_copied(const struct tp_worker *w);
 
 #endif

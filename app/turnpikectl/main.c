@@ -146,16 +146,43 @@ static void print_sums(const json_t *o)
 	print_used("  ", json_object_get(o, "paths"));
 }
 
+static void print_interface(const json_t *o)
+{
+	printf("interface %s: asked for %s, got %s\n", text(o, "name"), text(o, "asked"),
+			text(o, "mode"));
+	if (json_object_get(o, "device") == NULL)
+		return;
+	printf("  device %s (%s), %s, MTU %" PRIu64 ", link %s, %" PRIu64 " Mbit/s, kernel %s\n",
+			text(o, "device"), text(o, "driver"), text(o, "mac"), number(o, "mtu"),
+			text(o, "link"), number(o, "link_mbps"), text(o, "kernel"));
+	print_all("  ", json_object_get(o, "stats"));
+}
+
+/* Where the frames are: in the packet memory of AF_XDP, and in DPDK's. */
+static void print_frames(const json_t *w)
+{
+	const json_t *umem = json_object_get(w, "umem"), *mbufs = json_object_get(w, "mbufs");
+
+	if (number(umem, "chunks") > 0)
+		printf(", %" PRIu64 " of %" PRIu64 " frames free, %" PRIu64 " in rings",
+				number(umem, "free"), number(umem, "chunks"),
+				number(umem, "in_rings"));
+	if (mbufs != NULL)
+		printf(", %" PRIu64 " of %" PRIu64 " mbufs free", number(mbufs, "free"),
+				number(mbufs, "frames"));
+}
+
 static void print_worker(size_t i, const json_t *w)
 {
-	json_t *port, *umem = json_object_get(w, "umem");
+	json_t *port;
 	size_t p;
 
-	printf("\nworker %zu: cpu %" PRIu64 ", %s, %" PRIu64 " of %" PRIu64 " frames free, %" PRIu64
-	       " in rings\n",
-			i, number(w, "cpu"), text(w, "idle"), number(umem, "free"),
-			number(umem, "chunks"), number(umem, "in_rings"));
+	printf("\nworker %zu: cpu %" PRIu64 ", %s", i, number(w, "cpu"), text(w, "idle"));
+	print_frames(w);
+	printf("\n");
 	print_sums(w);
+	if (number(w, "copied") > 0)
+		print_counter("  ", "copied", number(w, "copied"));
 	json_array_foreach (json_object_get(w, "ports"), p, port) {
 		printf("  port %s:%" PRIu64 " %s %s%s\n", text(port, "interface"),
 				number(port, "queue"), text(port, "driver"), text(port, "mode"),
@@ -175,8 +202,7 @@ static void print_stats(const json_t *o)
 	if (json_is_true(json_object_get(o, "draining")))
 		printf("draining: no new allocations\n");
 	json_array_foreach (json_object_get(o, "interfaces"), i, item)
-		printf("interface %s: asked for %s, got %s\n", text(item, "name"),
-				text(item, "asked"), text(item, "mode"));
+		print_interface(item);
 	json_array_foreach (json_object_get(o, "relays"), i, item)
 		printf("relay address %s: %s, %" PRIu64 " ports used, %" PRIu64 " free\n",
 				text(item, "address"),

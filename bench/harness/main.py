@@ -14,7 +14,7 @@ from . import machine, output, rows
 from .bench import Bench, BenchError
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ORDER = ("pipeline", "kernel_xdp", "wire", "control", "million", "idle", "soak")
+ORDER = ("pipeline", "kernel_xdp", "wire", "dpdk", "control", "million", "idle", "soak")
 ON_REQUEST = ("soak",)  # unless named, or --minutes says that it is meant
 
 

@@ -43,12 +43,15 @@ class Device:
         os.makedirs(self.directory, exist_ok=True)
         self.flows = {}
         self.process = None
-        self.rig = Rig(where, self.needs_gro)
+        self.rig = self.make_rig(where)
         try:
             self.start()
         except BaseException:
             self.close()
             raise
+
+    def make_rig(self, where):
+        return Rig(where, self.needs_gro)
 
     def path(self, name):
         return os.path.join(self.directory, name)

@@ -12,6 +12,12 @@
 
 #define TP_BURST 64
 
+/*
+ * The most that a frame grows at its front: IPv4 to IPv6 (20), datagram to Data indication with an
+ * IPv6 peer (STUN header 20, XOR-PEER-ADDRESS 24, head of DATA 4), and a VLAN tag (4).
+ */
+#define TP_FRAME_GROWTH (20 + 20 + 24 + 4 + 4)
+
 struct tp_frame {
 	uint8_t *data;
 	uint16_t len;

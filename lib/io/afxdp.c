@@ -250,6 +250,24 @@ static void afxdp_release(struct tp_port *port, const struct tp_frame frames[], 
 		umem_push(x->umem, &frames[i].cookie, 1);
 }
 
+static uint32_t afxdp_alloc(struct tp_port *port, struct tp_frame frames[], uint32_t n)
+{
+	struct tp_afxdp *x = afxdp_of(port);
+	uint64_t addr[TP_BURST];
+
+	assert(n <= TP_BURST);
+	n = umem_pop(x->umem, addr, n);
+	for (uint32_t i = 0; i < n; i++)
+		frames[i] = (struct tp_frame){
+			.data = x->umem->area + addr[i] + TP_UMEM_HEADROOM,
+			.headroom = TP_UMEM_HEADROOM,
+			.tailroom = (uint16_t)((1u << x->umem->chunk_shift) - TP_UMEM_HEADROOM),
+			.port = port->index,
+			.cookie = addr[i],
+		};
+	return n;
+}
+
 static int afxdp_fd(const struct tp_port *port)
 {
 	return const_afxdp_of(port)->rx_fd;
@@ -313,6 +331,7 @@ const struct tp_port_ops tp_afxdp_ops = {
 	.tx = afxdp_tx,
 	.flush = afxdp_flush,
 	.release = afxdp_release,
+	.alloc = afxdp_alloc,
 	.fd = afxdp_fd,
 	.info = afxdp_info,
 	.stats = afxdp_stats,

@@ -375,6 +375,7 @@ static struct tp_afxdp *port_alloc(const struct tp_afxdp_conf *conf)
 		max_tx = conf->umem->ring_size;
 	x->port.ops = &tp_afxdp_ops;
 	x->port.index = conf->index;
+	x->port.memory = conf->umem;
 	x->umem = conf->umem;
 	x->queue = conf->queue;
 	x->max_tx = max_tx;

@@ -146,6 +146,28 @@ static void mem_release(struct tp_port *port, const struct tp_frame frames[], ui
 		chunk_free(chunk_take_back(&frames[i]));
 }
 
+static uint32_t mem_alloc(struct tp_port *port, struct tp_frame frames[], uint32_t n)
+{
+	struct mem *mem = (struct mem *)port;
+	uint32_t i;
+
+	for (i = 0; i < n && mem->free != NULL; i++) {
+		struct chunk *chunk = mem->free;
+
+		mem->free = chunk->next;
+		chunk->state = CHUNK_HELD;
+		frames[i] = (struct tp_frame){
+			.data = chunk->room + TP_MEM_HEADROOM,
+			.headroom = TP_MEM_HEADROOM,
+			.tailroom = TP_MEM_CHUNK - TP_MEM_HEADROOM,
+			.port = port->index,
+			.cookie = (uintptr_t)chunk,
+		};
+	}
+	mem->n_held += i;
+	return i;
+}
+
 static int mem_fd(const struct tp_port *port)
 {
 	(void)port;
@@ -178,6 +200,7 @@ static const struct tp_port_ops mem_ops = {
 	.tx = mem_tx,
 	.flush = mem_flush,
 	.release = mem_release,
+	.alloc = mem_alloc,
 	.fd = mem_fd,
 	.info = mem_info,
 	.stats = mem_stats,

@@ -37,6 +37,7 @@ struct tp_steer_if {
 	struct steer_bpf *skel;       /* NULL: detached */
 	struct tp_bpf_accept *accept; /* its map, shared with the kernel */
 	int link_fd;                  /* closing it detaches */
+	bool is_user;                 /* no program: accept is ours alone */
 };
 
 struct tp_steer {
@@ -190,6 +191,8 @@ void tp_steer_free(struct tp_steer *steer)
 	while ((sif = LIST_FIRST(&steer->ifs)) != NULL) {
 		LIST_REMOVE(sif, next);
 		tp_steer_detach(sif);
+		if (sif->is_user)
+			free(sif->accept);
 		free(sif);
 	}
 	bpf_link__destroy(steer->lookup_link);
@@ -353,6 +356,27 @@ int tp_steer_attach(struct tp_steer *steer, unsigned int ifindex, enum tp_xdp_mo
 	return 0;
 }
 
+int tp_steer_attach_user(
+		struct tp_steer *steer, struct tp_steer_if **out, struct tp_steer_rules *rules)
+{
+	struct tp_steer_if *sif = calloc(1, sizeof(*sif));
+
+	if (sif == NULL)
+		return -ENOMEM;
+	sif->link_fd = -1;
+	sif->is_user = true;
+	sif->accept = calloc(1, sizeof(*sif->accept));
+	if (sif->accept == NULL) {
+		free(sif);
+		return -ENOMEM;
+	}
+	memcpy(sif->accept->addrs, steer->addrs_here, sizeof(sif->accept->addrs));
+	LIST_INSERT_HEAD(&steer->ifs, sif, next);
+	*rules = (struct tp_steer_rules){ &steer->bpf_conf, steer->ports, sif->accept };
+	*out = sif;
+	return 0;
+}
+
 int tp_steer_set_xsk(struct tp_steer_if *sif, uint32_t queue, int xsk_fd)
 {
 	if (sif->skel == NULL)
@@ -372,6 +396,12 @@ void tp_steer_detach(struct tp_steer_if *sif)
 	if (sif->link_fd >= 0)
 		close(sif->link_fd);
 	sif->link_fd = -1;
+	if (sif->is_user) {
+		/* Workers may still be reading it. */
+		for (uint32_t i = 0; i < TP_BPF_ADDRS_WORDS; i++)
+			__atomic_store_n(&sif->accept->addrs[i], 0, __ATOMIC_RELEASE);
+		return;
+	}
 	if (sif->accept != NULL)
 		munmap(sif->accept, sizeof(*sif->accept));
 	sif->accept = NULL;

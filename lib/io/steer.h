@@ -17,6 +17,7 @@
 
 #include "base/addr.h"
 #include "base/why.h"
+#include "io/steer_rules.h"
 
 #define TP_STEER_MAX_ADDRS 160 /* local addresses, listeners' and relays' together */
 #define TP_STEER_MAX_LISTENERS 32
@@ -70,6 +71,16 @@ int tp_steer_set_relay_sockets(struct tp_steer *steer, int fd4, int fd6, struct 
  */
 int tp_steer_attach(struct tp_steer *steer, unsigned int ifindex, enum tp_xdp_mode want,
 		struct tp_steer_if **out, bool *is_skb, struct tp_why *why);
+
+/**
+ * An interface that the kernel does not see: its port asks the rules itself.
+ *
+ * @param[out] out    released by tp_steer_free(), when the port is closed
+ * @param[out] rules  valid as long; after tp_steer_detach() everything is the kernel's
+ * @return 0 or -ENOMEM
+ */
+int tp_steer_attach_user(
+		struct tp_steer *steer, struct tp_steer_if **out, struct tp_steer_rules *rules);
 
 /** Direct a queue's traffic to an AF_XDP socket. */
 int tp_steer_set_xsk(struct tp_steer_if *sif, uint32_t queue, int xsk_fd);

@@ -11,7 +11,7 @@ PMTUDISC_DONT, PMTUDISC_DO = 0, 2
 
 PAIRS = [(4, 4), (6, 6), (4, 6), (6, 4)]  # family of the client, family of the peer
 PAIR_IDS = [f"{c}to{p}" for c, p in PAIRS]
-MODES = ["copy", "skb", "off"]
+MODES = ["copy", "skb", "off", "dpdk"]
 
 CHANNEL = 0x4001
 

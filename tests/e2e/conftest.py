@@ -29,10 +29,18 @@ def swept():
         labs.sweep()
 
 
+def prepared(net):
+    """When all tests run on DPDK ports, from the start: a test may change the TAPs."""
+    if relays.MODE == "dpdk":
+        for name in net.INTERFACES:
+            net.to_dpdk("relay", name)
+    return net
+
+
 @pytest.fixture
 def one():
     """One segment: client, relay, peer."""
-    net = labs.OneNic()
+    net = prepared(labs.OneNic())
     yield net
     net.close()
 
@@ -40,7 +48,7 @@ def one():
 @pytest.fixture
 def two():
     """A relay between two interfaces."""
-    net = labs.TwoNics()
+    net = prepared(labs.TwoNics())
     yield net
     net.close()
 
@@ -48,7 +56,7 @@ def two():
 @pytest.fixture
 def three():
     """As `two`, with two ways to the peer."""
-    net = labs.ThreeNics()
+    net = prepared(labs.ThreeNics())
     yield net
     net.close()
 
@@ -77,7 +85,7 @@ def multi():
 
 @pytest.fixture
 def make_relay(tmp_path):
-    """make_relay(net, mode="copy", change=None, args=()): a relay, not yet started."""
+    """make_relay(net, mode=relays.MODE, change=None, args=()): a relay, not yet started."""
     made = []
 
     def make(net, *args, **kw):

@@ -81,6 +81,7 @@ class Lab:
         _serial += 1
         self.prefix = f"tpe{os.getpid()}n{_serial}-"
         self.roles = roles
+        self.wires = []  # of to_dpdk()
         for role in roles:
             run("ip", "netns", "add", self.ns(role))
             self.ip(role, "link", "set", "lo", "up")
@@ -150,6 +151,45 @@ class Lab:
         sock.bind((ip, port))
         sock.settimeout(2)
         return sock
+
+    def to_dpdk(self, role, name):
+        """
+        A TAP takes the place of a NIC, with its name, addresses and routes; the NIC becomes
+        name + "w", a wire for DPDK that the kernel leaves alone.  @return its name
+        """
+        wire = name + "w"
+        if wire in self.wires:
+            return wire
+        self.wires.append(wire)
+        show = ("ip", "-n", self.ns(role), "-j")
+        link = json.loads(run(*show, "address", "show", "dev", name).stdout)[0]
+        routes = [
+            (route["dst"], route["gateway"])
+            for family in ("-4", "-6")
+            for route in json.loads(run(*show, family, "route", "show", "dev", name).stdout)
+            if "gateway" in route
+        ]
+        self.ip(role, "link", "set", name, "down")
+        self.ip(role, "address", "flush", "dev", name)
+        self.ip(role, "link", "set", name, "name", wire, "arp", "off")
+        # The kernel hears all that comes by the wire, too; it must not believe it.
+        for key, value in (("ipv6/conf/%s/disable_ipv6", 1), ("ipv4/conf/%s/rp_filter", 1)):
+            self.sysctl(role, key % wire, value)
+        self.ip(role, "tuntap", "add", "dev", name, "mode", "tap")
+        self.ip(role, "link", "set", name, "address", link["address"], "mtu", str(link["mtu"]))
+        self.ip(role, "link", "set", name, "up")
+        self.ip(role, "link", "set", wire, "up")
+        self.address(
+            *(role, name),
+            *(
+                f"{a['local']}/{a['prefixlen']}"
+                for a in link["addr_info"]
+                if a["scope"] == "global"
+            ),
+        )
+        for dst, gateway in routes:
+            self.ip(role, "route", "add", dst, "via", gateway)
+        return wire
 
     def has_xdp(self, role, name):
         link = json.loads(run("ip", "-n", self.ns(role), "-j", "-d", "link", "show", name).stdout)

@@ -47,7 +47,7 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("mode", ["copy", "off"])
+@pytest.mark.parametrize("mode", ["copy", "off", "dpdk"])
 @pytest.mark.parametrize("family", [4, 6])
 def test_malformed_datagrams_are_counted_not_answered(one, start, open_client, family, mode):
     """RFC 8489 section 6.3 and RFC 7983: each is dropped with one verdict."""

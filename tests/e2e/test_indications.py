@@ -71,7 +71,7 @@ def permitted(open_client):
     return lambda net, relay, pair: Permitted(net, relay, open_client(net, pair[0]), pair)
 
 
-@pytest.mark.parametrize("mode", ["copy", "skb"])
+@pytest.mark.parametrize("mode", ["copy", "skb", "dpdk"])
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
 def test_the_first_indication_is_the_only_one_by_the_kernel_path(one, start, permitted, pair, mode):
     relay = start(one, mode)

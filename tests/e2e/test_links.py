@@ -91,7 +91,7 @@ def count(net, family, nic, port):
 
 
 @FAMILIES
-@pytest.mark.parametrize("mode", ["copy", "skb"])
+@pytest.mark.parametrize("mode", ["copy", "skb", "dpdk"])
 def test_route_flips_under_traffic(three, start, open_client, family, mode):
     """To another interface and back, many times; the old way stays alive."""
     relay = start(three, mode)

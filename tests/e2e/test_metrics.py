@@ -46,7 +46,7 @@ def test_metrics_say_what_the_control_socket_says(one, make_relay, open_client):
         assert int(samples[f'turnpike_auth_requests_total{{result="{name}"}}']) == count
     assert stats["auth"]["challenged"] >= 1 and stats["auth"]["accepted_legacy"] >= 2
     assert int(samples["turnpike_allocations"]) == stats["turn"]["allocations"] == 1
-    assert samples['turnpike_interface_mode{interface="%s",mode="copy"}' % one.NIC] == "1"
+    assert samples['turnpike_interface_mode{interface="%s",mode="%s"}' % (one.NIC, relay.mode)] == "1"
 
 
 def test_every_sample_has_help_and_type(one, make_relay):

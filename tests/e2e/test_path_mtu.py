@@ -106,7 +106,7 @@ def test_peer_learns_the_path_in_one_step(two, start, open_client, pair, bind, m
     relays.check_sums(relay.settled())
 
 
-@pytest.mark.parametrize("mode", ["copy", "off"])
+@pytest.mark.parametrize("mode", ["copy", "off", "dpdk"])
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
 def test_a_narrow_path_beyond_the_link(two, start, open_client, pair, mode):
     """A router on the client's leg says 1280: workers and kernel path pass it on to the peer."""
@@ -351,7 +351,7 @@ def test_df_of_what_is_sent(one, start, open_client, client_family, mode):
         assert want or len({packet.id for packet in packets}) == 3
 
 
-@pytest.mark.parametrize("mode", ["copy", "off"])
+@pytest.mark.parametrize("mode", ["copy", "off", "dpdk"])
 def test_dont_fragment(two, start, open_client, mode):
     """Section 14: DF is set because the client asks; if that is too big, it is told."""
     relay = start(two, mode)

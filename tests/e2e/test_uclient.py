@@ -176,7 +176,7 @@ def test_client_to_client_by_indications(one, start, coturn, at_relay, pair):
 
 def test_even_port_pairs(one, start, echo_peer, coturn):
     """RFC 8656 section 7.2: without -c the client reserves port pairs for RTCP."""
-    relay = start(one, "copy")
+    relay = start(one)
     echo_peer(one)
     uclient(relay, coturn, 4, "-e", one.PEER[4])
 
@@ -233,7 +233,7 @@ def test_mobility_is_not_required(one, start, echo_peer, coturn):
 
 @pytest.mark.parametrize("secret", relays.SECRETS)
 def test_time_limited_credentials(one, start, echo_peer, coturn, secret):
-    relay = start(one, "copy")
+    relay = start(one)
     echo_peer(one)
     username, password = turn.time_limited(secret)
     uclient(

@@ -207,8 +207,10 @@ static const char every_option[] =
 		"  - { name: eth0, driver: afxdp, mode: copy }\n"
 		"  - { name: eth1 }\n"
 		"  - { name: eth2, mode: off }\n"
+		"  - { name: wan0, driver: dpdk, device: '0000:3b:00.0,arg=1', kernel: tp0 }\n"
+		"eal: [ -m, '512' ]\n"
 		"cores:\n"
-		"  - { cpu: 2, queues: [ 'eth0:0', 'eth1:1' ], idle: adaptive }\n"
+		"  - { cpu: 2, queues: [ 'eth0:0', 'eth1:1', 'wan0:0' ], idle: adaptive }\n"
 		"  - { cpu: 2, queues: [ 'eth0:255' ] }\n"
 		"control: { cpu: 1, socket: /tmp/turnpike.sock }\n"
 		"metrics: { listen: 0.0.0.0, port: 1 }\n";
@@ -263,15 +265,22 @@ static void the_layout_refers_to_interfaces_by_index(void **state)
 	struct tp_conf *conf = load_good(every_option);
 
 	(void)state;
-	assert_int_equal(conf->n_interfaces, 3);
+	assert_int_equal(conf->n_interfaces, 4);
 	assert_string_equal(conf->interfaces[0].name, "eth0");
 	assert_int_equal(conf->interfaces[0].mode, TP_XDP_COPY);
 	assert_int_equal(conf->interfaces[1].mode, TP_XDP_AUTO);
 	assert_int_equal(conf->interfaces[2].mode, TP_XDP_OFF);
+	assert_int_equal(conf->interfaces[0].driver, TP_DRIVER_AFXDP);
+	assert_string_equal(conf->interfaces[0].kernel, "eth0");
+	assert_int_equal(conf->interfaces[3].driver, TP_DRIVER_DPDK);
+	assert_string_equal(conf->interfaces[3].device, "0000:3b:00.0,arg=1");
+	assert_string_equal(conf->interfaces[3].kernel, "tp0");
+	assert_int_equal(conf->n_eal, 2);
+	assert_string_equal(conf->eal[1], "512");
 	assert_int_equal(conf->n_cores, 2);
 	assert_int_equal(conf->cores[0].cpu, 2);
 	assert_int_equal(conf->cores[0].idle, TP_IDLE_ADAPTIVE);
-	assert_int_equal(conf->cores[0].n_queues, 2);
+	assert_int_equal(conf->cores[0].n_queues, 3);
 	assert_int_equal(conf->cores[0].queues[1].interface, 1);
 	assert_int_equal(conf->cores[0].queues[1].queue, 1);
 	assert_int_equal(conf->cores[1].idle, TP_IDLE_SPIN);
@@ -397,7 +406,7 @@ static const struct {
 	  FILE_NAME ":5: relm: unknown option (did you mean realm?)\n" },
 	{ "an option unheard of",
 	  BASE "cheese: x\n",
-	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, redirect, default_family, mobility, legacy_channels, dscp, lowest_ipv6_mtu, interfaces, cores, control, log, metrics)\n" },
+	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, redirect, default_family, mobility, legacy_channels, dscp, lowest_ipv6_mtu, interfaces, cores, eal, control, log, metrics)\n" },
 	{ "limits that are not built",
 	  BASE "limits: { cheese: 0 }\n",
 	  FILE_NAME ":5: limits.cheese: unknown option (there are: allocations, channels, allocation_bps, allocation_pps, allocations_per_user, channels_per_allocation, permissions_per_allocation, new_peers_per_sec, unauthenticated_per_source, unauthenticated_total)\n" },
@@ -494,9 +503,37 @@ static const struct {
 	{ "a word that is not of the list",
 	  BASE "interfaces: [ { name: eth0, mode: fast } ]\n",
 	  FILE_NAME ":5: interfaces[0].mode: fast: must be auto, zerocopy, copy, skb or off\n" },
-	{ "the only driver",
-	  BASE "interfaces: [ { name: eth0, driver: dpdk, mode: off } ]\n",
-	  FILE_NAME ":5: interfaces[0].driver: dpdk: must be afxdp\n" },
+	{ "no driver of ours",
+	  BASE "interfaces: [ { name: eth0, driver: netmap, mode: off } ]\n",
+	  FILE_NAME ":5: interfaces[0].driver: netmap: must be afxdp or dpdk\n" },
+	{ "DPDK without a device",
+	  BASE "interfaces: [ { name: wan0, driver: dpdk } ]\n" "cores: [ { cpu: 1, queues: [ \"wan0:0\" ] } ]\n",
+	  FILE_NAME ":5: interfaces[0].device: missing, and required for driver dpdk\n"
+	  FILE_NAME ":5: interfaces[0].kernel: missing, and required for driver dpdk\n" },
+	{ "a mode for DPDK",
+	  BASE "interfaces: [ { name: wan0, driver: dpdk, device: net_null0, kernel: tp0, mode: copy } ]\n"
+	  "cores: [ { cpu: 1, queues: [ \"wan0:0\" ] } ]\n",
+	  FILE_NAME ":5: interfaces[0].mode: copy: is for driver afxdp alone\n" },
+	{ "a device for AF_XDP",
+	  BASE "interfaces: [ { name: eth0, mode: off, device: net_null0, kernel: tp0 } ]\n",
+	  FILE_NAME ":5: interfaces[0].device: net_null0: is for driver dpdk alone\n"
+	  FILE_NAME ":5: interfaces[0].kernel: tp0: is for driver dpdk alone\n" },
+	{ "a device of two words",
+	  BASE "interfaces: [ { name: wan0, driver: dpdk, device: \"net_null0 size=60\", kernel: tp0 } ]\n",
+	  FILE_NAME ":5: interfaces[0].device: net_null0 size=60: must be one word: of an option and its value make two\n" },
+	{ "one kernel interface, or one device, for two",
+	  BASE "interfaces: [ { name: eth0, mode: off }, { name: a, driver: dpdk, device: net_null0, kernel: eth0 },\n"
+	  " { name: b, driver: dpdk, device: net_null0, kernel: tp0 } ]\n"
+	  "cores: [ { cpu: 1, queues: [ \"a:0\", \"b:0\" ] } ]\n",
+	  FILE_NAME ":5: interfaces[1].kernel: eth0: the kernel interface of interfaces[0], too\n"
+	  FILE_NAME ":6: interfaces[2].device: net_null0: the device of interfaces[1], too\n" },
+	{ "a gap in the queues of a DPDK device",
+	  BASE "interfaces: [ { name: a, driver: dpdk, device: net_null0, kernel: tp0 } ]\n"
+	  "cores: [ { cpu: 1, queues: [ \"a:0\" ] }, { cpu: 2, queues: [ \"a:2\" ] } ]\n",
+	  FILE_NAME ":6: cores[1].queues: queues of a DPDK device are numbered from 0 without a gap, and there is no \"a:1\"\n" },
+	{ "two words for the EAL",
+	  BASE "eal: [ \"-m 512\" ]\n",
+	  FILE_NAME ":5: eal[0]: -m 512: must be one word: of an option and its value make two\n" },
 	{ "several errors",
 	  "realm: x\n" "listen:\n" "  - address: 192.0.2.10\n" "    port: 0\n" "  - port: 1\n" RELAY "auth: {}\n" "limts: {}\n",
 	  FILE_NAME ":4: listen[0].port: 0: must be 1-65535\n"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "punt.h"
+#include "io/handoff.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -42,9 +42,9 @@ static struct tp_frame frame_of(uint32_t *number)
 	return (struct tp_frame){ .data = (uint8_t *)number, .len = sizeof(*number) };
 }
 
-static bool is_readable(const struct tp_punt *punt, int timeout_ms)
+static bool is_readable(const struct tp_handoff *handoff, int timeout_ms)
 {
-	struct pollfd p = { .fd = tp_punt_fd(punt), .events = POLLIN };
+	struct pollfd p = { .fd = tp_handoff_fd(handoff), .events = POLLIN };
 
 	return poll(&p, 1, timeout_ms) == 1;
 }
@@ -55,47 +55,47 @@ static void frames_arrive_in_order_and_wake_the_taker(void **state)
 	uint32_t number[3] = { 0, 1, 2 };
 	struct tp_frame frames[3] = { frame_of(&number[0]), frame_of(&number[1]),
 		frame_of(&number[2]) };
-	struct tp_punt *punt;
+	struct tp_handoff *handoff;
 
 	(void)state;
-	assert_int_equal(tp_punt_new("order", FRAME_BYTES, &punt), 0);
-	assert_false(is_readable(punt, 0));
-	assert_int_equal(tp_punt_put(punt, frames, 3), 3);
-	assert_true(is_readable(punt, 0));
-	assert_int_equal(tp_punt_drain(punt, 100, take, &seen), 0);
-	assert_false(is_readable(punt, 0));
+	assert_int_equal(tp_handoff_new("order", FRAME_BYTES, &handoff), 0);
+	assert_false(is_readable(handoff, 0));
+	assert_int_equal(tp_handoff_put(handoff, frames, 3), 3);
+	assert_true(is_readable(handoff, 0));
+	assert_false(tp_handoff_drain(handoff, 100, take, &seen));
+	assert_false(is_readable(handoff, 0));
 	assert_int_equal(seen.n, 3);
 	assert_true(seen.is_in_order);
-	tp_punt_free(punt);
+	tp_handoff_free(handoff);
 }
 
 static void a_full_ring_takes_no_more_and_recovers(void **state)
 {
 	struct seen seen = { .is_in_order = true };
 	uint32_t number, taken = 0;
-	struct tp_punt *punt;
+	struct tp_handoff *handoff;
 	struct tp_frame frame;
 
 	(void)state;
-	assert_int_equal(tp_punt_new("full", FRAME_BYTES, &punt), 0);
-	for (number = 0; number < TP_PUNT_SLOTS + 10; number++) {
+	assert_int_equal(tp_handoff_new("full", FRAME_BYTES, &handoff), 0);
+	for (number = 0; number < TP_HANDOFF_SLOTS + 10; number++) {
 		frame = frame_of(&number);
-		taken += tp_punt_put(punt, &frame, 1);
+		taken += tp_handoff_put(handoff, &frame, 1);
 	}
-	assert_int_equal(taken, TP_PUNT_SLOTS);
-	assert_int_equal(tp_punt_drain(punt, 100, take, &seen), 1);
+	assert_int_equal(taken, TP_HANDOFF_SLOTS);
+	assert_true(tp_handoff_drain(handoff, 100, take, &seen));
 	assert_int_equal(seen.n, 100);
-	number = TP_PUNT_SLOTS;
+	number = TP_HANDOFF_SLOTS;
 	frame = frame_of(&number);
-	assert_int_equal(tp_punt_put(punt, &frame, 1), 1);
-	assert_int_equal(tp_punt_drain(punt, 2 * TP_PUNT_SLOTS, take, &seen), 0);
-	assert_int_equal(seen.n, TP_PUNT_SLOTS + 1);
+	assert_int_equal(tp_handoff_put(handoff, &frame, 1), 1);
+	assert_false(tp_handoff_drain(handoff, 2 * TP_HANDOFF_SLOTS, take, &seen));
+	assert_int_equal(seen.n, TP_HANDOFF_SLOTS + 1);
 	assert_true(seen.is_in_order);
-	tp_punt_free(punt);
+	tp_handoff_free(handoff);
 }
 
 struct race {
-	struct tp_punt *punt;
+	struct tp_handoff *handoff;
 	_Atomic uint32_t n_seen;
 };
 
@@ -120,7 +120,7 @@ static void *putter(void *arg)
 
 		while (r->n_seen < number)
 			;
-		assert_int_equal(tp_punt_put(r->punt, &frame, 1), 1);
+		assert_int_equal(tp_handoff_put(r->handoff, &frame, 1), 1);
 	}
 	return NULL;
 }
@@ -132,16 +132,40 @@ static void no_wake_up_is_lost(void **state)
 	pthread_t thread;
 
 	(void)state;
-	assert_int_equal(tp_punt_new("race", FRAME_BYTES, &race.punt), 0);
+	assert_int_equal(tp_handoff_new("race", FRAME_BYTES, &race.handoff), 0);
 	assert_int_equal(pthread_create(&thread, NULL, putter, &race), 0);
 	while (race.n_seen < MANY) {
-		if (!is_readable(race.punt, 10000))
+		if (!is_readable(race.handoff, 10000))
 			fail_msg("asleep with %u of %u frames", race.n_seen, MANY);
-		while (tp_punt_drain(race.punt, 64, take_racing, &race))
+		while (tp_handoff_drain(race.handoff, 64, take_racing, &race))
 			;
 	}
 	pthread_join(thread, NULL);
-	tp_punt_free(race.punt);
+	tp_handoff_free(race.handoff);
+}
+
+static void a_taker_that_polls_is_woken_only_when_it_sleeps(void **state)
+{
+	struct seen seen = { .is_in_order = true };
+	uint32_t number[2] = { 0, 1 };
+	struct tp_frame frames[2] = { frame_of(&number[0]), frame_of(&number[1]) };
+	struct tp_handoff *handoff;
+
+	(void)state;
+	assert_int_equal(tp_handoff_new("poll", FRAME_BYTES, &handoff), 0);
+	tp_handoff_disarm(handoff); /* it is born asleep */
+	assert_int_equal(tp_handoff_put(handoff, frames, 1), 1);
+	assert_false(is_readable(handoff, 0));
+	assert_false(tp_handoff_arm(handoff)); /* a frame waits */
+	assert_int_equal(tp_handoff_poll(handoff, 64, take, &seen), 1);
+	assert_true(tp_handoff_arm(handoff));
+	assert_int_equal(tp_handoff_put(handoff, frames + 1, 1), 1);
+	assert_true(is_readable(handoff, 0));
+	tp_handoff_disarm(handoff);
+	assert_false(is_readable(handoff, 0));
+	assert_int_equal(tp_handoff_poll(handoff, 64, take, &seen), 1);
+	assert_true(seen.is_in_order);
+	tp_handoff_free(handoff);
 }
 
 int main(void)
@@ -149,6 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_arrive_in_order_and_wake_the_taker),
 		cmocka_unit_test(a_full_ring_takes_no_more_and_recovers),
+		cmocka_unit_test(a_taker_that_polls_is_woken_only_when_it_sleeps),
 		cmocka_unit_test(no_wake_up_is_lost),
 	};
 
