@@ -327,16 +327,16 @@ static void test_transaction_ids_are_all_different(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_all_transaction_ids_and_paddings),
-		cmocka_unit_test(test_both_orders_and_fingerprint),
-		cmocka_unit_test(test_a_wrong_fingerprint_is_punted),
-		cmocka_unit_test(test_any_port_of_the_peer),
-		cmocka_unit_test(test_only_who_has_the_permission),
-		cmocka_unit_test(test_a_message_cut_short_or_too_long_is_punted),
-		cmocka_unit_test(test_any_other_form_is_punted),
-		cmocka_unit_test(test_what_classify_finds),
-		cmocka_unit_test(test_transaction_ids_are_all_different),
+		WAYS_TEST(test_all_transaction_ids_and_paddings),
+		WAYS_TEST(test_both_orders_and_fingerprint),
+		WAYS_TEST(test_a_wrong_fingerprint_is_punted),
+		WAYS_TEST(test_any_port_of_the_peer),
+		WAYS_TEST(test_only_who_has_the_permission),
+		WAYS_TEST(test_a_message_cut_short_or_too_long_is_punted),
+		WAYS_TEST(test_any_other_form_is_punted),
+		WAYS_TEST(test_what_classify_finds),
+		WAYS_TEST(test_transaction_ids_are_all_different),
 	};
 
-	return cmocka_run_group_tests(tests, ways_set_up, ways_tear_down);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -548,25 +548,25 @@ static void test_random_damage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_all_ways_checksum_and_padding),
-		cmocka_unit_test(test_all_ways_ip_fields),
-		cmocka_unit_test(test_every_checksum_value),
-		cmocka_unit_test(test_df_boundary_of_translation),
-		cmocka_unit_test(test_without_df_not_all_leaves_whole_over_ipv6),
-		cmocka_unit_test(test_dscp_cleared),
-		cmocka_unit_test(test_ttl_runs_out),
-		cmocka_unit_test(test_room_is_enough_or_nothing_happens),
-		cmocka_unit_test(test_vlan_tags_of_either_side),
-		cmocka_unit_test(test_mtu_is_of_the_packet_sent),
-		cmocka_unit_test(test_only_interfaces_that_the_caller_has),
-		cmocka_unit_test(test_deadlines_and_next_hop),
-		cmocka_unit_test(test_order_of_checks),
-		cmocka_unit_test(test_a_frame_cut_short_is_dropped),
-		cmocka_unit_test(test_channel_data_cut_short_is_dropped),
-		cmocka_unit_test(test_classify),
-		cmocka_unit_test(test_what_is_not_udp_is_dropped_by_name),
-		cmocka_unit_test(test_random_damage),
+		WAYS_TEST(test_all_ways_checksum_and_padding),
+		WAYS_TEST(test_all_ways_ip_fields),
+		WAYS_TEST(test_every_checksum_value),
+		WAYS_TEST(test_df_boundary_of_translation),
+		WAYS_TEST(test_without_df_not_all_leaves_whole_over_ipv6),
+		WAYS_TEST(test_dscp_cleared),
+		WAYS_TEST(test_ttl_runs_out),
+		WAYS_TEST(test_room_is_enough_or_nothing_happens),
+		WAYS_TEST(test_vlan_tags_of_either_side),
+		WAYS_TEST(test_mtu_is_of_the_packet_sent),
+		WAYS_TEST(test_only_interfaces_that_the_caller_has),
+		WAYS_TEST(test_deadlines_and_next_hop),
+		WAYS_TEST(test_order_of_checks),
+		WAYS_TEST(test_a_frame_cut_short_is_dropped),
+		WAYS_TEST(test_channel_data_cut_short_is_dropped),
+		WAYS_TEST(test_classify),
+		WAYS_TEST(test_what_is_not_udp_is_dropped_by_name),
+		WAYS_TEST(test_random_damage),
 	};
 
-	return cmocka_run_group_tests(tests, ways_set_up, ways_tear_down);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,14 +43,14 @@
 static const struct tp_classify_conf classify_conf = { .relay_port_min = 49152,
 	.relay_port_max = 65535 };
 
-/* By which everything leaves; a test that changes it puts it back. */
-static struct tp_next_hop hop = {
+static const struct tp_next_hop usual_hop = {
 	.l2 = { 2, 0, 0, 0, 0, 0xaa, 2, 0, 0, 0, 0, 0xbb },
 	.l2_len = TP_L2_UNTAGGED,
 	.port = 9,
 	.mtu = 1500,
 };
 
+static struct tp_next_hop hop; /* by which everything leaves */
 static struct tp_grace *grace;
 static struct tp_flow_table *table;
 static struct tp_tid_source tids;
@@ -529,7 +529,9 @@ static inline void expect_packet_verdict(const struct way *w, const struct packe
 /* The sizes of data that a way is tried with. */
 static const uint16_t sizes[] = { 0, 1, 2, 3, 4, 5, 63, 64, 101, 1199, 1200, 1400 };
 
-/* ---- set-up of the group ---- */
+/* ---- set-up of each test ---- */
+
+#define WAYS_TEST(f) cmocka_unit_test_setup_teardown(f, ways_set_up, ways_tear_down)
 
 static inline int ways_set_up(void **state)
 {
@@ -539,6 +541,7 @@ static inline int ways_set_up(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(payload); i++)
 		payload[i] = (uint8_t)(i * 167 + (i >> 8) + 1);
+	hop = usual_hop;
 	if (tp_grace_new(1, &grace) != 0)
 		return -1;
 	conf.grace = grace;
