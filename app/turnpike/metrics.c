@@ -247,6 +247,9 @@ static void write_reload(FILE *f, const struct tp_reload *r)
 
 static void write_refused(FILE *f, const struct tp_daemon *d)
 {
+#define X(name, code) (code),
+	static const int errors[] = { TP_STUN_ERRORS(X) };
+#undef X
 	const struct tp_turn_refused *refused = tp_turn_refused(d->turn);
 
 	family(f, "refused_requests_total", "counter",
@@ -255,10 +258,9 @@ static void write_refused(FILE *f, const struct tp_daemon *d)
 		fprintf(f, "turnpike_refused_requests_total{limit=\"%s\"} %" PRIu64 "\n",
 				tp_turn_refusal_name((enum tp_turn_refusal)i), refused->why[i]);
 	family(f, "error_answers_total", "counter", "Requests answered with an error, by code.");
-	for (int i = TP_TURN_ERROR_MIN; i <= TP_TURN_ERROR_MAX; i++)
-		if (refused->code[i - TP_TURN_ERROR_MIN] != 0)
-			fprintf(f, "turnpike_error_answers_total{code=\"%d\"} %" PRIu64 "\n", i,
-					refused->code[i - TP_TURN_ERROR_MIN]);
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		fprintf(f, "turnpike_error_answers_total{code=\"%d\"} %" PRIu64 "\n", errors[i],
+				refused->code[errors[i] - TP_TURN_ERROR_MIN]);
 }
 
 static char *metrics_text(const struct tp_daemon *d, size_t *len)

@@ -221,8 +221,8 @@ static json_t *turn_json(const struct tp_daemon *d)
 			(json_int_t)c.allocations, "permissions", (json_int_t)c.permissions,
 			"channels", (json_int_t)c.channels, "ports", (json_int_t)c.ports,
 			"reservations", (json_int_t)c.reservations, "users", (json_int_t)c.users,
-			"mobile", (json_int_t)c.mobile, "moved", (json_int_t)c.moved,
-			"redirected", (json_int_t)c.redirected);
+			"mobile", (json_int_t)c.mobile, "moved", (json_int_t)c.moved, "redirected",
+			(json_int_t)c.redirected);
 }
 
 static json_t *auth_json(const struct tp_daemon *d)

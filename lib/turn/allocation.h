@@ -128,10 +128,10 @@ struct tp_allocation {
 	struct tp_channel_list channels;
 	struct tp_past_peers *past; /* NULL: none yet */
 	uint64_t created_ns;
-	struct tp_key key; /* that it was made with, and so by which algorithm */
+	struct tp_key key;          /* that it was made with, and so by which algorithm */
 	uint64_t peers_full_ns;     /* of the bucket of new peers */
 	struct tp_quota_user *user; /* whose quota it is part of */
-	bool is_announced; /* ops.allocated was called, so ops.ended will be */
+	bool is_announced;          /* ops.allocated was called, so ops.ended will be */
 	bool has_token;
 	bool is_mobile, is_moving; /* see mobility.h */
 	uint8_t address_error_family;

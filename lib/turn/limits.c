@@ -4,7 +4,7 @@
 #include <assert.h>
 
 static const char *const names[] = {
-#define X(name, text, help) [TP_TURN_REFUSED_##name] = text,
+#define X(name, text, help) [TP_TURN_REFUSED_##name] = (text),
 	TP_TURN_REFUSALS(X)
 #undef X
 };

@@ -420,7 +420,7 @@ uint64_t tp_turn_next_ns(const struct tp_turn *turn);
 
 struct tp_turn_counts {
 	uint32_t allocations, permissions, channels, ports, reservations;
-	uint32_t users; /* who have allocations */
+	uint32_t users;      /* who have allocations */
 	uint32_t mobile;     /* allocations that have a mobility ticket */
 	uint64_t redirected; /* Allocates answered 300, since the start */
 	uint64_t moved;      /* times that an allocation's data took a new five-tuple, since then */

@@ -57,8 +57,8 @@ static void all_addresses_of_a_family_are_used_alike(void **state)
 		most = used > most ? used : most;
 	}
 	/*
-	 * 32 each.  Of 1,500 draws the spread was 24 to 35 at most; left to chance alone, without the
-	 * choice of two, the fullest had 40 and more in all of them.
+	 * 32 each.  Of 1,500 draws the spread was 24 to 35 at most; left to chance alone, without
+	 * the choice of two, the fullest had 40 and more in all of them.
 	 */
 	assert_true(least >= 24 && most <= 36);
 }
