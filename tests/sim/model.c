@@ -146,6 +146,42 @@ static void tick_allocation(struct model_allocation *a, uint64_t now_ns)
 	a->n_channels = n;
 }
 
+/* Who is one user to the quota: of "digits:id" what is from the colon on. */
+const char *model_counted_name(const char *name)
+{
+	const char *rest = name + strspn(name, "0123456789");
+
+	return rest != name && rest[0] == ':' && rest[1] != 0 ? rest : name;
+}
+
+unsigned model_allocations_of(const struct model *m, const char *name)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MODEL_ALLOCATIONS; i++)
+		n += m->alloc[i].is_on &&
+				strcmp(model_counted_name(m->alloc[i].name),
+						model_counted_name(name)) == 0;
+	return n;
+}
+
+/* Each with his first allocation. */
+static uint32_t count_users(const struct model *m)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < MODEL_ALLOCATIONS; i++) {
+		bool is_first = m->alloc[i].is_on;
+
+		for (unsigned k = 0; k < i && is_first; k++)
+			is_first = !m->alloc[k].is_on ||
+					strcmp(model_counted_name(m->alloc[k].name),
+							model_counted_name(m->alloc[i].name)) != 0;
+		n += is_first;
+	}
+	return n;
+}
+
 static void recount(struct model *m)
 {
 	struct tp_turn_counts c = { 0 };
@@ -162,6 +198,7 @@ static void recount(struct model *m)
 	}
 	for (unsigned i = 0; i < MODEL_RESERVATIONS; i++)
 		c.reservations += m->reservation[i].is_on;
+	c.users = count_users(m);
 	m->count = c;
 }
 

@@ -208,6 +208,10 @@ bool model_peer_ok(const struct model *m, const struct tp_addr *peer, bool has_p
 /** The lists of the configuration changed: what they deny now ends. */
 void model_recheck(struct model *m, struct tp_turn_forbidden *ended);
 
+/** What of a user name is counted, and how many allocations that user has. */
+const char *model_counted_name(const char *name);
+unsigned model_allocations_of(const struct model *m, const char *name);
+
 struct model_allocation *model_find(struct model *m, const struct tp_tuple *tuple);
 struct model_allocation *model_owner(struct model *m, uint32_t relay, uint16_t port);
 bool model_has_permission(const struct model_allocation *a, const struct tp_addr *ip);

@@ -105,11 +105,11 @@ static void check_counts(const struct world *w)
 
 	tp_turn_count(w->turn, &is);
 	if (memcmp(&is, want, sizeof(is)) != 0)
-		sim_fail("%u allocations %u permissions %u channels %u ports %u reservations, "
-			 "not %u %u %u %u %u",
+		sim_fail("%u allocations %u permissions %u channels %u ports %u reservations "
+			 "%u users, not %u %u %u %u %u %u",
 				is.allocations, is.permissions, is.channels, is.ports,
-				is.reservations, want->allocations, want->permissions,
-				want->channels, want->ports, want->reservations);
+				is.reservations, is.users, want->allocations, want->permissions,
+				want->channels, want->ports, want->reservations, want->users);
 	if (w->n_open != is.ports)
 		sim_fail("%u ports are open, not %u", w->n_open, is.ports);
 	if (w->n_allocated - w->n_ended != is.allocations)
