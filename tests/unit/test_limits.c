@@ -57,6 +57,28 @@ static void one_allocation_too_many_is_486_for_that_user_only(void **state)
 	assert_int_equal(rig_ask(r, &a[1], TP_STUN_REFRESH, RIG_NONE), 0);
 }
 
+/* USERHASH is another way to say who he is, not another user. */
+static void who_hides_his_name_has_the_same_quota(void **state)
+{
+	struct rig *r = *state;
+	struct rig_client a[3];
+
+	set_limits(r, (struct tp_turn_limits){ .allocations_per_user = 2 });
+	for (uint16_t i = 0; i < 3; i++) {
+		a[i] = rig_alice(r, CLIENT, (uint16_t)(i + 1));
+		if (i != 1) {
+			a[i].algorithm = TP_ALGORITHM_SHA256;
+			a[i].is_hashed = true;
+		}
+	}
+	assert_int_equal(allocate(r, &a[0]), 0);
+	assert_int_equal(allocate(r, &a[1]), 0);
+	assert_int_equal(rig_counts(r).users, 1);
+	assert_int_equal(allocate(r, &a[2]), TP_STUN_QUOTA_REACHED);
+	assert_int_equal(rig_ask(r, &a[0], TP_STUN_REFRESH, DELETE), 0);
+	assert_int_equal(allocate(r, &a[2]), 0);
+}
+
 enum way {
 	BY_DELETION,
 	BY_EXPIRY,
@@ -420,6 +442,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_test(one_allocation_too_many_is_486_for_that_user_only),
+		rig_test(who_hides_his_name_has_the_same_quota),
 		rig_test(the_quota_is_free_when_the_allocation_is),
 		rig_test(an_allocation_that_fails_costs_no_quota),
 		rig_test(time_limited_names_count_by_their_id),
