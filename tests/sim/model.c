@@ -29,6 +29,7 @@ void model_init(struct model *m, const struct tp_turn_conf *conf)
 void model_fini(struct model *m)
 {
 	sweep_nonces(m, UINT64_MAX);
+	model_forget_tickets(m);
 }
 
 void model_add_user(struct model *m, const char *name, const char *password)
@@ -49,7 +50,12 @@ void model_add_user(struct model *m, const char *name, const char *password)
 struct model_allocation *model_find(struct model *m, const struct tp_tuple *tuple)
 {
 	for (unsigned i = 0; i < MODEL_ALLOCATIONS; i++)
-		if (m->alloc[i].is_on && memcmp(&m->alloc[i].tuple, tuple, sizeof(*tuple)) == 0)
+		if (m->alloc[i].is_on &&
+				(memcmp(&m->alloc[i].tuple, tuple, sizeof(*tuple)) == 0 ||
+						(m->alloc[i].is_moving &&
+								memcmp(&m->alloc[i].next, tuple,
+										sizeof(*tuple)) ==
+										0)))
 			return &m->alloc[i];
 	return NULL;
 }
@@ -193,12 +199,15 @@ static void recount(struct model *m)
 			continue;
 		c.allocations++;
 		c.ports += a->leg[0].is_on + a->leg[1].is_on;
+		c.mobile += a->is_mobile;
 		c.permissions += a->n_permissions;
 		c.channels += a->n_channels;
 	}
 	for (unsigned i = 0; i < MODEL_RESERVATIONS; i++)
 		c.reservations += m->reservation[i].is_on;
 	c.users = count_users(m);
+	c.redirected = m->n_redirected;
+	c.moved = m->n_moved;
 	m->count = c;
 }
 
