@@ -168,7 +168,7 @@ static enum tp_stun_err check_allocate(const struct tp_request *rq, struct wish 
 	if (err == TP_STUN_INSUFFICIENT_CAPACITY)
 		return tp_limits_refuse(rq->turn, TP_TURN_REFUSED_ELSEWHERE);
 	if (err == TP_STUN_OK)
-		err = tp_limits_allocation(rq->turn, &rq->msg->attr[TP_STUN_USERNAME_AT]);
+		err = tp_limits_allocation(rq->turn, &rq->who.name);
 	return err;
 }
 
@@ -272,7 +272,7 @@ static enum tp_slow_verdict answer_allocated(struct tp_request *rq)
 static enum tp_slow_verdict redirect(struct tp_request *rq)
 {
 	tp_request_begin(rq, TP_STUN_ERROR);
-	tp_stun_put_error(&rq->b, TP_STUN_TRY_ALTERNATE);
+	tp_request_put_error(rq, TP_STUN_TRY_ALTERNATE);
 	tp_redirect_put(&rq->turn->redirect, rq->tuple, &rq->b);
 	rq->turn->count.redirected++;
 	return tp_request_finish(rq);
@@ -301,9 +301,11 @@ enum tp_slow_verdict tp_request_allocate(struct tp_request *rq)
 		return tp_request_refuse(rq, tp_limits_refuse(turn, TP_TURN_REFUSED_MEMORY));
 	memcpy(rq->alloc->tid, rq->msg->tid, TP_STUN_TID_LEN);
 	rq->alloc->lifetime_sec = w.lifetime_sec;
-	err = add_legs(rq, &w);
-	if (err == TP_STUN_OK && w.is_mobile && tp_mobility_start(turn, rq->alloc) < 0)
-		err = TP_STUN_INSUFFICIENT_CAPACITY;
+	/* Before the legs: a reservation, made or claimed, can not be taken back. */
+	if (w.is_mobile && tp_mobility_start(turn, rq->alloc) < 0)
+		err = tp_limits_refuse(turn, TP_TURN_REFUSED_MEMORY);
+	if (err == TP_STUN_OK)
+		err = add_legs(rq, &w);
 	if (err != TP_STUN_OK) {
 		tp_allocation_end(turn, rq->alloc, TP_TURN_END_DELETED);
 		rq->alloc = NULL;
@@ -368,7 +370,7 @@ enum tp_slow_verdict tp_request_refresh(struct tp_request *rq)
 	if (rq->has_ticket && !is_again &&
 			tp_mobility_prepare(rq->turn, rq->now, rq->tuple, rq->alloc, rq->msg->tid) <
 					0)
-		return tp_request_refuse(rq, TP_STUN_INSUFFICIENT_CAPACITY);
+		return tp_request_refuse(rq, tp_limits_refuse(rq->turn, TP_TURN_REFUSED_MEMORY));
 	for (unsigned i = 0; i < 2 && rq->alloc != NULL; i++)
 		if (rq->alloc->leg[i].is_present && (rc != 0 || i == at))
 			refresh_leg(rq, &rq->alloc->leg[i], lifetime_sec);

@@ -203,21 +203,29 @@ static bool is_name(const struct tp_stun_value *name)
 }
 
 /* @return whether USERNAME or USERHASH says who it is; *user NULL: not a configured one */
-static bool find_user(
-		const struct request *rq, const struct tp_user **user, struct tp_stun_value *name)
+static bool find_user(const struct tp_auth *auth, const struct tp_stun_msg *msg,
+		const struct tp_user **user, struct tp_stun_value *name)
 {
-	const struct tp_stun_value *username = &rq->msg->attr[TP_STUN_USERNAME_AT];
+	const struct tp_stun_value *username = &msg->attr[TP_STUN_USERNAME_AT];
 
 	if (username->data != NULL) {
 		*name = *username;
-		*user = is_name(name) ? tp_users_by_name(rq->auth->users, name) : NULL;
+		*user = is_name(name) ? tp_users_by_name(auth->users, name) : NULL;
 		return is_name(name);
 	}
-	*user = tp_users_by_hash(rq->auth->users, &rq->msg->attr[TP_STUN_USERHASH_AT]);
+	*user = tp_users_by_hash(auth->users, &msg->attr[TP_STUN_USERHASH_AT]);
 	if (*user == NULL)
 		return false;
 	*name = (*user)->name;
 	return true;
+}
+
+bool tp_auth_name(const struct tp_auth *auth, const struct tp_stun_msg *msg,
+		struct tp_stun_value *name)
+{
+	const struct tp_user *user;
+
+	return find_user(auth, msg, &user, name);
 }
 
 static bool is_owner(const struct request *rq, const struct tp_stun_value *name)
@@ -309,7 +317,7 @@ static enum tp_auth_result check(
 		return TP_AUTH_BAD_ALGORITHMS;
 	if (is_too_weak(rq))
 		return TP_AUTH_TOO_WEAK;
-	if (!find_user(rq, &user, &c->name))
+	if (!find_user(rq->auth, msg, &user, &c->name))
 		return TP_AUTH_UNKNOWN_USER;
 	return user != NULL ? check_user(rq, user, c) : check_time_limited(rq, c);
 }

@@ -66,4 +66,14 @@ enum tp_auth_result tp_auth_check(const struct tp_auth *auth, const struct tp_st
 		const struct tp_addr *client, uint64_t wall_sec, const struct tp_auth_owner *owner,
 		struct tp_credentials *out);
 
+/**
+ * Who a request says it is from: USERNAME, else the configured user of USERHASH.  Nothing is
+ * proved.
+ *
+ * @param[out] name  borrowed, as in struct tp_credentials
+ * @return whether it says so
+ */
+bool tp_auth_name(const struct tp_auth *auth, const struct tp_stun_msg *msg,
+		struct tp_stun_value *name);
+
 #endif

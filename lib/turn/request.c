@@ -133,10 +133,11 @@ static enum tp_auth_result check(struct tp_request *rq)
 /* Does it claim to come from the owner of the allocation?  His key is at hand. */
 static bool names_owner(const struct tp_request *rq)
 {
-	const struct tp_stun_value *name = &rq->msg->attr[TP_STUN_USERNAME_AT];
+	struct tp_stun_value name;
 
-	return rq->alloc != NULL && name->data != NULL && rq->alloc->username_len == name->len &&
-			memcmp(rq->alloc->username, name->data, name->len) == 0;
+	return rq->alloc != NULL && tp_auth_name(rq->turn->auth, rq->msg, &name) &&
+			rq->alloc->username_len == name.len &&
+			memcmp(rq->alloc->username, name.data, name.len) == 0;
 }
 
 /*

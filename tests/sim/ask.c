@@ -49,6 +49,7 @@ static void choose_allocate(struct town *t, struct ask *ask)
 	struct choose *c = &t->choose;
 
 	ask->transport = one_in(c, 64) ? (uint8_t)choose(c, 256) : 17;
+	ask->is_mobile = one_in(c, 2);
 	switch (choose(c, 8)) {
 	case 0:
 	case 1:
@@ -72,6 +73,25 @@ static void choose_allocate(struct town *t, struct ask *ask)
 		ask->has_token = one_in(c, 4);
 		break;
 	}
+}
+
+/* Its own, mostly; the one it had before, or somebody else's. */
+static void choose_ticket(struct town *t, const struct client *cl, struct ask *ask)
+{
+	struct choose *c = &t->choose;
+	const struct client *other = cl;
+
+	if (cl->ticket_len == 0 ? !one_in(c, 32) : one_in(c, 2))
+		return;
+	if (one_in(c, 8))
+		other = &t->client[choose(c, t->n_clients)];
+	/* Whoever knows the ticket and the password may have the allocation of the good. */
+	if (other->character != GOOD)
+		cl = other;
+	ask->ticket = cl->ticket[one_in(c, 8)];
+	ask->ticket_len = cl->ticket_len;
+	if (one_in(c, 32))
+		ask->ticket_len = choose(c, MODEL_TICKET_LEN);
 }
 
 static void choose_lifetime(struct town *t, struct ask *ask)
@@ -157,6 +177,7 @@ void ask_choose(struct town *t, const struct client *cl, struct ask *ask)
 		break;
 	case REF_REFRESH:
 		choose_lifetime(t, ask);
+		choose_ticket(t, cl, ask);
 		ask->family = one_in(c, 3) ? (uint8_t)choose(c, 4) : 0;
 		break;
 	case REF_CREATE_PERMISSION:
@@ -203,6 +224,8 @@ static void put_attributes(const struct town *t, const struct ask *ask, struct r
 		put_u8_of4(o, REF_ADDITIONAL_ADDRESS_FAMILY, 2);
 	if (ask->even != 0)
 		ref_put(o, REF_EVEN_PORT, (const uint8_t[1]){ ask->even == 2 ? 0x80 : 0 }, 1);
+	if (ask->is_mobile || ask->ticket != NULL)
+		ref_put(o, REF_MOBILITY_TICKET, ask->ticket, ask->ticket_len);
 	if (ask->has_token)
 		ref_put(o, REF_RESERVATION_TOKEN, t->token, sizeof(t->token));
 	if (ask->has_lifetime)

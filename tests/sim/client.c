@@ -85,6 +85,17 @@ static void hear_challenge(struct client *cl, const struct ref_msg *msg)
 	cl->nonce_len = nonce.len;
 }
 
+static void hear_ticket(struct client *cl, const struct ref_msg *msg)
+{
+	struct ref_value ticket = ref_get(msg, REF_MOBILITY_TICKET, 0);
+
+	if (ticket.len == 0 || ticket.len > MODEL_TICKET_LEN)
+		return;
+	memcpy(cl->ticket[1], cl->ticket[0], MODEL_TICKET_LEN);
+	memcpy(cl->ticket[0], ticket.data, ticket.len);
+	cl->ticket_len = ticket.len;
+}
+
 static void hear_allocated(struct town *t, struct client *cl, const struct ref_msg *msg)
 {
 	const struct world *w = &t->world;
@@ -93,6 +104,8 @@ static void hear_allocated(struct town *t, struct client *cl, const struct ref_m
 
 	client_forget(cl);
 	cl->is_allocated = true;
+	cl->ticket_len = 0;
+	hear_ticket(cl, msg);
 	for (unsigned i = 0; i < 2; i++) {
 		struct tp_addr a;
 
@@ -121,6 +134,7 @@ static void hear_refreshed(const struct world *w, struct client *cl, const struc
 
 	ref_u32(msg, REF_LIFETIME, &sec);
 	cl->due_ns = w->now.mono_ns + sec * TP_NS_PER_SEC;
+	hear_ticket(cl, msg);
 	if (sec == 0)
 		client_forget(cl);
 }
@@ -149,6 +163,17 @@ void client_hear(struct town *t, struct client *cl)
 
 /* ---- the good ---- */
 
+/* It is one of too many strangers; but who has an allocation is none. */
+static bool is_flooded(struct town *t, const struct client *cl, enum tp_slow_verdict v)
+{
+	if (v != TP_SLOW_DROP_SOURCE_RATE && v != TP_SLOW_DROP_TOTAL_RATE &&
+			v != TP_SLOW_DROP_TRY_RATE)
+		return false;
+	if (model_find(&t->world.model, &cl->tuple) != NULL)
+		sim_fail("the owner of an allocation suffers for others");
+	return true;
+}
+
 /* Ask until it is answered, with a fresh nonce if need be.  @return the code */
 static unsigned insist(struct town *t, struct client *cl, const struct ask *ask)
 {
@@ -162,6 +187,8 @@ static unsigned insist(struct town *t, struct client *cl, const struct ask *ask)
 		v = town_deliver(t, &cl->tuple, data, len);
 		if (v == TP_SLOW_DROP_SEND) /* lost: the same again */
 			v = town_deliver(t, &cl->tuple, data, len);
+		if (is_flooded(t, cl, v))
+			return 508;
 		if (v != TP_SLOW_ANSWERED)
 			continue;
 		client_hear(t, cl);
@@ -175,6 +202,8 @@ static void good_ask(struct town *t, struct client *cl, const struct ask *ask)
 {
 	unsigned code = insist(t, cl, ask);
 
+	if (ask->method == REF_ALLOCATE && (code == 300 || code == 486))
+		return;
 	if (code != 0 && code != 508)
 		sim_fail("a good client is refused: %u", code);
 	if (code == 508 && (ask->method == REF_REFRESH || ask->method == REF_CREATE_PERMISSION))
@@ -187,6 +216,29 @@ static void good_allocate(struct town *t, struct client *cl)
 
 	if (one_in(&t->choose, 3))
 		ask.has_additional = true;
+	ask.is_mobile = t->world.conf.mobility && one_in(&t->choose, 2);
+	good_ask(t, cl, &ask);
+}
+
+/* One of four ports that nobody else has, so that it comes back to what it had. */
+static void change_port(struct town *t, struct client *cl)
+{
+	cl->tuple.client.port = (uint16_t)(2000 + (cl - t->client) * 4 + choose(&t->choose, 4));
+	t->n_moves++;
+}
+
+/* Elsewhere it is known by its ticket; then it is heard by both. */
+static void good_move(struct town *t, struct client *cl)
+{
+	uint16_t port = cl->tuple.client.port;
+	struct ask ask = { .method = REF_REFRESH, .ticket_len = cl->ticket_len };
+	uint8_t ticket[MODEL_TICKET_LEN];
+
+	change_port(t, cl);
+	if (cl->tuple.client.port == port)
+		return;
+	memcpy(ticket, cl->ticket[0], sizeof(ticket));
+	ask.ticket = ticket;
 	good_ask(t, cl, &ask);
 }
 
@@ -262,6 +314,10 @@ static void good_act(struct town *t, struct client *cl)
 		good_ask(t, cl, &(struct ask){ .method = REF_REFRESH });
 		return;
 	}
+	if (cl->ticket_len > 0 && one_in(&t->choose, 16)) {
+		good_move(t, cl);
+		return;
+	}
 	for (unsigned i = 0; i < TOWN_NUMBERS; i++)
 		if (cl->channel[i].number != 0 && cl->channel[i].permitted_ns <= soon)
 			ch = &cl->channel[i];
@@ -321,11 +377,10 @@ static void spoil(struct town *t, struct client *cl, uint8_t *data, size_t *len)
 
 static void move(struct town *t, struct client *cl)
 {
-	/* One of four ports, so that it comes back to what it had. */
-	cl->tuple.client.port = (uint16_t)(2000 + (cl - t->client) * 4 + choose(&t->choose, 4));
+	change_port(t, cl);
 	cl->nonce_len = one_in(&t->choose, 2) ? 0 : cl->nonce_len;
-	cl->is_allocated = false;
-	t->n_moves++;
+	/* With a ticket it may go on, or has lost it. */
+	cl->is_allocated &= cl->ticket_len > 0 && one_in(&t->choose, 2);
 }
 
 static void random_act(struct town *t, struct client *cl)

@@ -29,6 +29,7 @@ void model_init(struct model *m, const struct tp_turn_conf *conf)
 void model_fini(struct model *m)
 {
 	sweep_nonces(m, UINT64_MAX);
+	model_forget_tickets(m);
 }
 
 void model_add_user(struct model *m, const char *name, const char *password)
@@ -49,7 +50,12 @@ void model_add_user(struct model *m, const char *name, const char *password)
 struct model_allocation *model_find(struct model *m, const struct tp_tuple *tuple)
 {
 	for (unsigned i = 0; i < MODEL_ALLOCATIONS; i++)
-		if (m->alloc[i].is_on && memcmp(&m->alloc[i].tuple, tuple, sizeof(*tuple)) == 0)
+		if (m->alloc[i].is_on &&
+				(memcmp(&m->alloc[i].tuple, tuple, sizeof(*tuple)) == 0 ||
+						(m->alloc[i].is_moving &&
+								memcmp(&m->alloc[i].next, tuple,
+										sizeof(*tuple)) ==
+										0)))
 			return &m->alloc[i];
 	return NULL;
 }
@@ -146,6 +152,42 @@ static void tick_allocation(struct model_allocation *a, uint64_t now_ns)
 	a->n_channels = n;
 }
 
+/* Who is one user to the quota: of "digits:id" what is from the colon on. */
+const char *model_counted_name(const char *name)
+{
+	const char *rest = name + strspn(name, "0123456789");
+
+	return rest != name && rest[0] == ':' && rest[1] != 0 ? rest : name;
+}
+
+unsigned model_allocations_of(const struct model *m, const char *name)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MODEL_ALLOCATIONS; i++)
+		n += m->alloc[i].is_on &&
+				strcmp(model_counted_name(m->alloc[i].name),
+						model_counted_name(name)) == 0;
+	return n;
+}
+
+/* Each with his first allocation. */
+static uint32_t count_users(const struct model *m)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < MODEL_ALLOCATIONS; i++) {
+		bool is_first = m->alloc[i].is_on;
+
+		for (unsigned k = 0; k < i && is_first; k++)
+			is_first = !m->alloc[k].is_on ||
+					strcmp(model_counted_name(m->alloc[k].name),
+							model_counted_name(m->alloc[i].name)) != 0;
+		n += is_first;
+	}
+	return n;
+}
+
 static void recount(struct model *m)
 {
 	struct tp_turn_counts c = { 0 };
@@ -157,11 +199,15 @@ static void recount(struct model *m)
 			continue;
 		c.allocations++;
 		c.ports += a->leg[0].is_on + a->leg[1].is_on;
+		c.mobile += a->is_mobile;
 		c.permissions += a->n_permissions;
 		c.channels += a->n_channels;
 	}
 	for (unsigned i = 0; i < MODEL_RESERVATIONS; i++)
 		c.reservations += m->reservation[i].is_on;
+	c.users = count_users(m);
+	c.redirected = m->n_redirected;
+	c.moved = m->n_moved;
 	m->count = c;
 }
 

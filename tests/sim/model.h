@@ -27,6 +27,9 @@
 #define MODEL_USERS 8
 #define MODEL_NAME_MAX 64
 #define MODEL_ICMP 512
+#define MODEL_SOURCES 256 /* of requests; what owes nothing makes room */
+#define MODEL_PICKS 16
+#define MODEL_TICKET_LEN 128
 
 struct model_leg {
 	bool is_on;
@@ -60,7 +63,15 @@ struct model_allocation {
 	uint32_t lifetime_sec;
 	bool has_token, is_token_known;
 	uint8_t token[8];
-	unsigned refused_code; /* of one half of a dual allocation; 0: none */
+	/* RFC 8016. */
+	uint64_t id;
+	bool is_mobile, is_moving;
+	uint16_t serial;       /* of the ticket that is good */
+	uint64_t old_until_ns; /* the one before it is known until then, ... */
+	uint8_t moved_tid[12]; /* ... to who spent it */
+	struct tp_tuple moved_by, next;
+	uint64_t peers_owed_ns, peers_at_ns; /* the limit of new peers: see model_take() */
+	unsigned refused_code;               /* of one half of a dual allocation; 0: none */
 	uint8_t refused_family;
 };
 
@@ -79,6 +90,25 @@ struct model_nonce {
 	UT_hash_handle hh; /* by text */
 };
 
+struct model_ticket {
+	uint8_t text[MODEL_TICKET_LEN];
+	uint64_t id; /* of the allocation, which may be gone */
+	uint16_t serial;
+	UT_hash_handle hh; /* by text */
+};
+
+/* What a source address, or one port of it, has had of its rate. */
+struct model_source {
+	struct tp_addr who;
+	uint64_t owed_ns, at_ns;
+};
+
+/* Where a client was sent: the next time to the same. */
+struct model_pick {
+	struct tp_addr client, place;
+	bool is_unicast;
+};
+
 struct model_user {
 	char name[MODEL_NAME_MAX];
 	struct tp_key md5, sha256;
@@ -93,6 +123,13 @@ struct model {
 	struct model_allocation alloc[MODEL_ALLOCATIONS];
 	struct model_reservation reservation[MODEL_RESERVATIONS];
 	struct model_nonce *nonces;
+	struct model_ticket *tickets;
+	struct model_source source[MODEL_SOURCES], tries[MODEL_SOURCES];
+	uint64_t total_owed_ns, total_at_ns;
+	struct model_pick pick[MODEL_PICKS];
+	unsigned n_picks;
+	bool is_draining;
+	uint64_t next_id, n_redirected, n_moved;
 	uint64_t icmp_ns[MODEL_ICMP]; /* when clients were told, a ring */
 	uint32_t n_icmp;
 	struct tp_turn_counts count;
@@ -110,7 +147,7 @@ enum model_change {
 
 /* What a request asks for, as far as it was understood. */
 struct model_ask {
-	bool leg[2], is_dual, is_even, has_next;
+	bool leg[2], is_dual, is_even, has_next, is_mobile;
 	struct model_reservation *reservation;
 	uint32_t lifetime_sec;
 	unsigned n_peers;
@@ -134,6 +171,10 @@ struct model_want {
 	enum model_change change;
 	struct model_ask ask;
 	bool is_retransmission;
+	bool is_by_ticket, is_move; /* RFC 8016: by another's five-tuple, and for the first time */
+	/* A move ends in this call: data goes to another five-tuple. */
+	bool is_arrival;
+	struct tp_tuple moved_from, moved_to;
 
 	/* Relayed. */
 	bool is_to_peer;
@@ -165,8 +206,44 @@ void model_from_peer(struct model *m, const struct tp_addr *relay_local, const s
 		const struct tp_turn_packet *packet, struct model_want *want);
 void model_from_icmp(struct model *m, const struct tp_icmp_error *error, struct model_want *want);
 
+/**
+ * May it be answered who has not authenticated, and may his credentials be looked at?  What is
+ * granted is charged (model_flood.c).
+ *
+ * @return TP_SLOW_ANSWERED or what becomes of it
+ */
+enum tp_slow_verdict model_flood_answer(
+		struct model *m, const struct tp_addr *client, bool is_proven);
+enum tp_slow_verdict model_flood_check(struct model *m, const struct tp_addr *client);
+void model_flood_failed(struct model *m, const struct tp_addr *client);
+
+/**
+ * Take n from what grows by per_sec a second to at most burst.
+ *
+ * @param[in,out] owed_ns, at_ns  how long it takes to be full again, and since when: 0 at first
+ */
+bool model_take(uint64_t *owed_ns, uint64_t *at_ns, uint32_t per_sec, uint32_t burst, uint32_t n,
+		uint64_t now_ns);
+
+/** Where is an Allocate served (model_redirect.c)?  @return 0: here, 300, or 508: nowhere */
+unsigned model_redirect(const struct model *m, const struct tp_tuple *tuple, bool is_reserved);
+void model_judge_redirect(
+		struct model *m, const struct tp_tuple *tuple, const struct ref_msg *answer);
+
+/** Tickets (model_mobility.c): the allocation of the one in want->msg; *is_ours: we made it. */
+struct model_allocation *model_ticket(
+		struct model *m, const struct model_want *want, bool *is_ours, uint16_t *serial);
+unsigned model_check_ticket(struct model *m, struct model_want *want);
+void model_move(struct model *m, struct model_want *want);
+void model_judge_ticket(
+		struct model *m, const struct model_allocation *a, const struct ref_msg *answer);
+void model_forget_tickets(struct model *m);
+
+/** Data came by this five-tuple: the allocation is there now. */
+void model_arrive(struct model *m, struct model_want *want, struct model_allocation *a);
+
 /** Who asks (model_auth.c)?  @return 0 or the code to refuse it with */
-unsigned model_authenticate(const struct model *m, struct model_want *want);
+unsigned model_authenticate(struct model *m, struct model_want *want);
 
 /** A request (model_request.c) and its methods, for model_from_client(). */
 void model_request(struct model *m, struct model_want *want);
@@ -185,7 +262,7 @@ struct model_opened {
 };
 
 /** It went as wanted: what changes, changes.  Ports that it can not be are a failure. */
-void model_apply(struct model *m, const struct model_want *want, const struct model_opened *opened);
+void model_apply(struct model *m, struct model_want *want, const struct model_opened *opened);
 
 /** Judge an answer and learn from it.  @param after  what is in force once it was answered */
 void model_judge_answer(
@@ -207,6 +284,10 @@ bool model_peer_ok(const struct model *m, const struct tp_addr *peer, bool has_p
 
 /** The lists of the configuration changed: what they deny now ends. */
 void model_recheck(struct model *m, struct tp_turn_forbidden *ended);
+
+/** What of a user name is counted, and how many allocations that user has. */
+const char *model_counted_name(const char *name);
+unsigned model_allocations_of(const struct model *m, const char *name);
 
 struct model_allocation *model_find(struct model *m, const struct tp_tuple *tuple);
 struct model_allocation *model_owner(struct model *m, uint32_t relay, uint16_t port);

@@ -3,6 +3,7 @@
 #include "model.h"
 
 #include "base/clock.h"
+#include "turn/mobility.h"
 
 #include <string.h>
 
@@ -93,8 +94,11 @@ static void apply_allocate(
 		sim_fail("%u ports were opened, not %u", opened->n, n_legs);
 	for (unsigned i = 0; i < opened->n; i++)
 		check_port(m, ask, opened->port[i].relay, opened->port[i].port);
-	memset(a, 0, offsetof(struct model_allocation, permission));
+	memset(a, 0, sizeof(*a));
 	a->is_on = true;
+	a->id = ++m->next_id;
+	a->is_mobile = ask->is_mobile;
+	a->serial = 1;
 	a->tuple = *want->tuple;
 	memcpy(a->name, want->name, sizeof(a->name));
 	a->key = want->key;
@@ -120,8 +124,17 @@ static void apply_allocate(
 
 /* ---- Refresh, CreatePermission, ChannelBind ---- */
 
-static void apply_refresh(struct model *m, const struct model_want *want)
+static void apply_refresh(struct model *m, struct model_want *want)
 {
+	struct model_allocation *a = want->alloc;
+
+	if (want->is_move) {
+		model_move(m, want);
+		a->serial++;
+		a->old_until_ns = due(m, TP_MOBILITY_OLD_SEC);
+		a->moved_by = *want->tuple;
+		memcpy(a->moved_tid, want->msg.tid, sizeof(a->moved_tid));
+	}
 	for (unsigned at = 0; at < 2; at++)
 		if (want->ask.leg[at])
 			want->alloc->leg[at].due_ns = due(m, want->ask.lifetime_sec);
@@ -154,8 +167,10 @@ static void bind_channel(struct model *m, const struct model_want *want)
 		due(m, TP_TURN_CHANNEL_SEC) };
 }
 
-void model_apply(struct model *m, const struct model_want *want, const struct model_opened *opened)
+void model_apply(struct model *m, struct model_want *want, const struct model_opened *opened)
 {
+	m->n_redirected += want->code == 300;
+	m->count.redirected = m->n_redirected;
 	if (want->change != MODEL_ALLOCATE && opened->n > 0)
 		sim_fail("a port was opened, and nobody allocated");
 	switch (want->change) {
@@ -282,6 +297,7 @@ static void judge_allocated(
 	judge_lifetime(answer, a->lifetime_sec);
 	judge_mapped(want, answer);
 	judge_token(m, a, answer);
+	model_judge_ticket(m, a, answer);
 	if ((refused.len >= 4) != (a->refused_code != 0))
 		sim_fail("ADDRESS-ERROR-CODE where it does not belong, or none");
 	if (a->refused_code != 0 &&
@@ -306,6 +322,8 @@ static void judge_success(
 		break;
 	case REF_REFRESH:
 		judge_lifetime(answer, want->ask.lifetime_sec);
+		model_judge_ticket(m, want->is_by_ticket && want->alloc->is_on ? want->alloc : NULL,
+				answer);
 		break;
 	}
 }
@@ -333,6 +351,8 @@ void model_judge_answer(
 		sim_fail("MESSAGE-INTEGRITY of the answer is wrong");
 	if (want->is_challenge)
 		judge_challenge(m, want, &answer);
+	else if (want->code == 300)
+		model_judge_redirect(m, want->tuple, &answer);
 	else if (want->code == 420)
 		judge_unknown(want, &answer);
 	else if (want->code == 0)

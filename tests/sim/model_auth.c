@@ -107,7 +107,7 @@ static bool find_key(const struct model *m, struct model_want *want,
 	return false;
 }
 
-unsigned model_authenticate(const struct model *m, struct model_want *want)
+static unsigned authenticate(const struct model *m, struct model_want *want)
 {
 	const struct ref_msg *msg = &want->msg;
 	struct ref_value nonce = ref_get(msg, REF_NONCE, 0);
@@ -131,4 +131,45 @@ unsigned model_authenticate(const struct model *m, struct model_want *want)
 	want->is_challenge = false;
 	want->is_signed = true;
 	return 0;
+}
+
+/* Whatever he proves later, he says that the allocation is his. */
+static bool names_owner(const struct model *m, const struct model_want *want)
+{
+	static struct model_want copy;
+	const struct model_user *user;
+
+	if (want->alloc == NULL)
+		return false;
+	copy.msg = want->msg;
+	memset(copy.name, 0, sizeof(copy.name));
+	return find_user(m, &copy, &user) && strcmp(copy.name, want->alloc->name) == 0;
+}
+
+/* Who has not authenticated is answered so often and no more: lib/turn/flood.h. */
+unsigned model_authenticate(struct model *m, struct model_want *want)
+{
+	const struct tp_addr *client = &want->tuple->client;
+	struct ref_value nonce = ref_get(&want->msg, REF_NONCE, 0);
+	bool is_owner = names_owner(m, want), is_charged = false;
+	bool is_proven = !is_owner && nonce.data != NULL && model_nonce_ok(m, client, nonce);
+	unsigned code;
+
+	if (is_proven) {
+		want->verdict = model_flood_check(m, client);
+	} else if (!is_owner) {
+		want->verdict = model_flood_answer(m, client, false);
+		is_charged = true;
+	}
+	if (want->verdict != TP_SLOW_ANSWERED)
+		return 0;
+	code = authenticate(m, want);
+	if (code == 0)
+		return 0;
+	if (is_proven)
+		model_flood_failed(m, client);
+	/* The owner hears that his nonce is old. */
+	if (!is_charged && !(is_owner && code == 438))
+		want->verdict = model_flood_answer(m, client, is_proven);
+	return code;
 }

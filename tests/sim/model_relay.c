@@ -87,6 +87,7 @@ static void channel_data(
 		drop(want, TP_SLOW_DROP_NO_ALLOC);
 		return;
 	}
+	model_arrive(m, want, a);
 	ch = model_by_number(a, (uint16_t)(p[0] << 8 | p[1]));
 	if (ch == NULL) {
 		drop(want, TP_SLOW_DROP_NO_CHANNEL);
@@ -98,8 +99,8 @@ static void channel_data(
 }
 
 /* What section 11.2 checks, in its order.  @return TP_SLOW_RELAYED: it may go */
-static enum tp_slow_verdict check_send(struct model *m, const struct model_want *want,
-		const struct model_allocation *a, struct tp_addr *peer)
+static enum tp_slow_verdict check_send(struct model *m, struct model_want *want,
+		struct model_allocation *a, struct tp_addr *peer)
 {
 	uint16_t unknown;
 
@@ -111,6 +112,7 @@ static enum tp_slow_verdict check_send(struct model *m, const struct model_want 
 			!ref_addr(&want->msg, ref_get(&want->msg, REF_XOR_PEER_ADDRESS, 0), peer) ||
 			peer->port == 0)
 		return TP_SLOW_DROP_INDICATION;
+	model_arrive(m, want, a);
 	if (!a->leg[model_at(peer)].is_on)
 		return TP_SLOW_DROP_FAMILY;
 	if (!model_has_permission(a, peer))
@@ -121,7 +123,7 @@ static enum tp_slow_verdict check_send(struct model *m, const struct model_want 
 static void send_indication(
 		struct model *m, const struct tp_turn_packet *packet, struct model_want *want)
 {
-	const struct model_allocation *a = model_find(m, want->tuple);
+	struct model_allocation *a = model_find(m, want->tuple);
 	struct ref_value data = ref_get(&want->msg, REF_DATA, 0);
 	struct tp_ip_meta meta = packet->meta;
 	struct tp_addr peer;

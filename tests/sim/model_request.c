@@ -11,13 +11,23 @@
 static unsigned signed_request(struct model *m, struct model_want *want,
 		unsigned (*method)(struct model *, struct model_want *))
 {
+	uint16_t unknown, serial;
+	bool is_ours = true;
 	unsigned code;
-	uint16_t unknown;
 
 	want->alloc = model_find(m, want->tuple);
+	/* With a ticket the five-tuple does not count. */
+	want->is_by_ticket = method == model_refresh && m->conf->mobility &&
+			ref_get(&want->msg, REF_MOBILITY_TICKET, 0).data != NULL;
+	if (want->is_by_ticket)
+		want->alloc = model_ticket(m, want, &is_ours, &serial);
 	code = model_authenticate(m, want);
+	if (want->verdict != TP_SLOW_ANSWERED)
+		return 0;
 	if (code == 0 && ref_unknown(&want->msg, &unknown, 1) > 0)
 		code = 420;
+	if (code == 0 && !is_ours)
+		code = 400;
 	if (code != 0 || method == model_allocate)
 		return code != 0 ? code : method(m, want);
 	/* Section 5. */
@@ -35,6 +45,7 @@ void model_request(struct model *m, struct model_want *want)
 	switch (want->msg.method) {
 	case REF_BINDING:
 		want->code = ref_unknown(&want->msg, &unknown, 1) > 0 ? 420 : 0;
+		want->verdict = model_flood_answer(m, &want->tuple->client, false);
 		break;
 	case REF_ALLOCATE:
 		want->code = signed_request(m, want, model_allocate);
@@ -52,8 +63,10 @@ void model_request(struct model *m, struct model_want *want)
 		want->verdict = TP_SLOW_DROP_UNEXPECTED;
 		want->is_request = false;
 	}
-	if (want->code != 0)
+	want->is_request &= want->verdict == TP_SLOW_ANSWERED;
+	if (want->code != 0 || !want->is_request)
 		want->change = MODEL_NOTHING;
+	want->is_arrival &= want->change == MODEL_REFRESH;
 }
 
 /* ---- Allocate (section 7.2) ---- */
@@ -127,9 +140,18 @@ static unsigned ask_token(struct model *m, struct model_want *want)
 	return want->ask.reservation != NULL ? 0 : 508;
 }
 
+/* Section 7.2: IPv4, unless the configuration says: as the listener. */
+static uint8_t default_family(const struct model *m, const struct model_want *want)
+{
+	return m->conf->default_is_listener && want->tuple->server.family == TP_IPV6 &&
+					has_family(m, 1)
+			? 2
+			: 1;
+}
+
 static unsigned ask_families(struct model *m, struct model_want *want)
 {
-	uint8_t family = 1, other;
+	uint8_t family = default_family(m, want), other;
 	int has_one = ref_byte(&want->msg, REF_REQUESTED_ADDRESS_FAMILY, 4, &family);
 	struct ref_value even = ref_get(&want->msg, REF_EVEN_PORT, 0);
 	bool has_other = has(want, REF_ADDITIONAL_ADDRESS_FAMILY);
@@ -153,6 +175,30 @@ static unsigned ask_families(struct model *m, struct model_want *want)
 		return 400;
 	ask->leg[0] = ask->leg[1] = ask->is_dual = true;
 	return 0;
+}
+
+/* RFC 8016 section 3.1.2. */
+static unsigned ask_ticket(const struct model *m, struct model_want *want)
+{
+	struct ref_value ticket = ref_get(&want->msg, REF_MOBILITY_TICKET, 0);
+
+	want->ask.is_mobile = ticket.data != NULL;
+	if (ticket.data == NULL)
+		return 0;
+	if (ticket.len > 0)
+		return 400;
+	return m->conf->mobility ? 0 : 405;
+}
+
+/* Is it served here, and may the user have one more? */
+static unsigned ask_quota(const struct model *m, const struct model_want *want)
+{
+	const uint32_t most = m->conf->limits.allocations_per_user;
+	unsigned code = model_redirect(m, want->tuple, want->ask.reservation != NULL);
+
+	if (code == 0 && most != 0 && model_allocations_of(m, want->name) >= most)
+		code = 486;
+	return code;
 }
 
 /* Whether there is room; of a dual allocation, whether there is for either half. */
@@ -191,11 +237,15 @@ unsigned model_allocate(struct model *m, struct model_want *want)
 	code = ask_token(m, want);
 	if (code == 0)
 		code = ask_families(m, want);
+	if (code == 0)
+		code = ask_ticket(m, want);
 	ask->lifetime_sec = 600;
 	if (code == 0)
 		code = ask_lifetime(want, &ask->lifetime_sec);
 	if (ask->lifetime_sec == 0)
 		ask->lifetime_sec = 600;
+	if (code == 0)
+		code = ask_quota(m, want);
 	if (code == 0)
 		code = ask_ports(m, ask);
 	want->change = MODEL_ALLOCATE;
@@ -209,8 +259,12 @@ unsigned model_refresh(struct model *m, struct model_want *want)
 	uint8_t family = 0;
 	int has_family_attr = ref_byte(&want->msg, REF_REQUESTED_ADDRESS_FAMILY, 4, &family);
 	struct model_ask *ask = &want->ask;
+	unsigned code = 0;
 
-	(void)m;
+	if (has(want, REF_MOBILITY_TICKET))
+		code = want->is_by_ticket ? model_check_ticket(m, want) : 405;
+	if (code != 0)
+		return code;
 	ask->lifetime_sec = 600;
 	if (has_family_attr < 0 || ask_lifetime(want, &ask->lifetime_sec) != 0)
 		return 400;
@@ -233,11 +287,34 @@ static unsigned check_peer(const struct model *m, const struct model_want *want,
 	return model_peer_ok(m, peer, has_port) ? 0 : 403;
 }
 
+/* What is new, against what one allocation may have; what may be is charged for. */
+static unsigned ask_limits(struct model *m, const struct model_want *want, unsigned n_permissions,
+		unsigned n_channels, unsigned n_peers)
+{
+	const struct tp_turn_limits *l = &m->conf->limits;
+	struct model_allocation *a = want->alloc;
+
+	if (l->permissions_per_allocation != 0 && n_permissions > 0 &&
+			a->n_permissions + n_permissions > l->permissions_per_allocation)
+		return 508;
+	if (l->channels_per_allocation != 0 && n_channels > 0 &&
+			a->n_channels + n_channels > l->channels_per_allocation)
+		return 508;
+	if (n_channels > 0 && m->count.channels + n_channels > m->conf->max_channels)
+		return 508;
+	if (l->new_peers_per_sec == 0 || n_peers == 0 ||
+			model_take(&a->peers_owed_ns, &a->peers_at_ns, l->new_peers_per_sec,
+					l->new_peers_per_sec * TP_TURN_NEW_PEERS_BURST_SEC, n_peers,
+					m->now.mono_ns))
+		return 0;
+	return 508;
+}
+
 unsigned model_permit(struct model *m, struct model_want *want)
 {
 	struct model_ask *ask = &want->ask;
 	struct ref_value value;
-	unsigned code = 0;
+	unsigned code = 0, n_new = 0;
 
 	while ((value = ref_get(&want->msg, REF_XOR_PEER_ADDRESS, ask->n_peers)).data != NULL) {
 		if (ask->n_peers == MODEL_PERMISSIONS ||
@@ -249,6 +326,10 @@ unsigned model_permit(struct model *m, struct model_want *want)
 		return 400;
 	for (unsigned i = 0; code == 0 && i < ask->n_peers; i++)
 		code = check_peer(m, want, &ask->peer[i], false);
+	for (unsigned i = 0; i < ask->n_peers; i++)
+		n_new += !model_has_permission(want->alloc, &ask->peer[i]);
+	if (code == 0)
+		code = ask_limits(m, want, n_new, 0, n_new);
 	want->change = MODEL_PERMIT;
 	return code;
 }
@@ -261,6 +342,7 @@ unsigned model_bind(struct model *m, struct model_want *want)
 	struct model_ask *ask = &want->ask;
 	unsigned max = m->conf->legacy_channels ? 0x7fff : 0x4fff, code;
 	struct model_channel *ch;
+	bool is_new;
 
 	if (number.len != 4 ||
 			!ref_addr(&want->msg, ref_get(&want->msg, REF_XOR_PEER_ADDRESS, 0),
@@ -274,8 +356,9 @@ unsigned model_bind(struct model *m, struct model_want *want)
 	if (ch != model_by_peer(want->alloc, &ask->peer[0]))
 		return 400;
 	code = check_peer(m, want, &ask->peer[0], true);
-	if (code == 0 && ch == NULL && m->count.channels >= m->conf->max_channels)
-		code = 508;
+	is_new = !model_has_permission(want->alloc, &ask->peer[0]);
+	if (code == 0)
+		code = ask_limits(m, want, is_new, ch == NULL, is_new || ch == NULL);
 	want->change = MODEL_BIND;
 	return code;
 }

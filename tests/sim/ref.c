@@ -118,6 +118,19 @@ bool ref_addr(const struct ref_msg *msg, struct ref_value value, struct tp_addr 
 	return true;
 }
 
+bool ref_plain_addr(struct ref_value value, struct tp_addr *out)
+{
+	unsigned ip_len = value.len > 1 && value.data[1] == 2 ? 16 : 4;
+
+	if (value.len != 4 + ip_len || value.data[0] != 0 ||
+			(value.data[1] != 1 && value.data[1] != 2))
+		return false;
+	*out = (struct tp_addr){ .family = ip_len == 16 ? TP_IPV6 : TP_IPV4 };
+	out->port = be16(value.data + 2);
+	memcpy(out->ip, value.data + 4, ip_len);
+	return true;
+}
+
 int ref_byte(const struct ref_msg *msg, unsigned type, size_t len, uint8_t *out)
 {
 	struct ref_value value = ref_get(msg, type, 0);

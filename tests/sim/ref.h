@@ -55,7 +55,9 @@ enum ref_type {
 	REF_PASSWORD_ALGORITHMS = 0x8002,
 	REF_ICMP = 0x8004,
 	REF_SOFTWARE = 0x8022,
+	REF_ALTERNATE_SERVER = 0x8023,
 	REF_FINGERPRINT_ATTR = 0x8028,
+	REF_MOBILITY_TICKET = 0x8030,
 };
 
 enum ref_method {
@@ -92,6 +94,9 @@ struct ref_value ref_get(const struct ref_msg *msg, unsigned type, unsigned n);
 
 /** An XOR address; @return whether it is one */
 bool ref_addr(const struct ref_msg *msg, struct ref_value value, struct tp_addr *out);
+
+/** An address that is not XORed. */
+bool ref_plain_addr(struct ref_value value, struct tp_addr *out);
 
 /** The first byte of a value whose length must be len.  @return 1, 0: absent, -1: bad length */
 int ref_byte(const struct ref_msg *msg, unsigned type, size_t len, uint8_t *out);

@@ -267,7 +267,7 @@ static void upheaval(struct town *t)
 		t->n_restarts++;
 		for (unsigned i = 0; i < t->n_clients; i++)
 			client_forget(&t->client[i]);
-		world_restart(&t->world);
+		world_restart(&t->world, &t->choose);
 		break;
 	case 2:
 		town_drain(t);
@@ -280,11 +280,42 @@ static void upheaval(struct town *t)
 	}
 }
 
+/* A neighbour of somebody: strangers' requests, or guesses. */
+static void flood(struct town *t)
+{
+	const struct client *victim = &t->client[choose(&t->choose, t->n_clients)];
+	struct client *stranger = &t->client[TOWN_CLIENTS];
+	struct ask ask = { .method = one_in(&t->choose, 3) ? REF_BINDING : REF_ALLOCATE };
+	unsigned n = 1 + choose(&t->choose, 64);
+	uint8_t data[TOWN_DATAGRAM];
+
+	*stranger = *victim;
+	ask.transport = 17;
+	ask.is_forged = true;
+	ask.is_unsigned = one_in(&t->choose, 2);
+	if (!one_in(&t->choose, 4)) {
+		stranger->tuple.client.port = (uint16_t)(3000 + choose(&t->choose, 4));
+		stranger->nonce_len = one_in(&t->choose, 2) ? 0 : stranger->nonce_len;
+	}
+	while (n-- > 0) {
+		size_t len = ask_write(t, stranger, &ask, data);
+
+		town_deliver(t, &stranger->tuple, data, len);
+		client_hear(t, stranger);
+	}
+}
+
 static void trouble(struct town *t)
 {
 	struct world *w = &t->world;
 
-	switch (choose(&t->choose, 9)) {
+	switch (choose(&t->choose, 12)) {
+	case 10:
+		flood(t);
+		break;
+	case 9:
+		world_drain(w, one_in(&t->choose, 4));
+		break;
 	case 8:
 		world_relay_here(w, choose(&t->choose, w->conf.n_relays), !one_in(&t->choose, 4));
 		break;
@@ -306,7 +337,9 @@ static void trouble(struct town *t)
 		w->is_refusing = !w->is_refusing;
 		break;
 	case 1:
-		w->fail_at = 1 + choose(&t->choose, 8);
+		/* Half of the permissions may be there, and how many is not known to limits. */
+		if (!world_has_peer_limits(w))
+			w->fail_at = 1 + choose(&t->choose, 8);
 		break;
 	case 2:
 		w->send_rc = one_in(&t->choose, 2) ? -EAGAIN : -EMSGSIZE;

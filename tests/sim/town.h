@@ -49,6 +49,8 @@ struct client {
 	struct tp_key key; /* of the style */
 	uint8_t nonce[128];
 	size_t nonce_len;
+	uint8_t ticket[2][MODEL_TICKET_LEN]; /* the last, and the one before it */
+	size_t ticket_len;
 	uint64_t n_asked; /* makes transaction ids */
 	/* What it believes. */
 	bool is_allocated;
@@ -70,7 +72,7 @@ struct town {
 	struct world world;
 	struct choose choose;
 	unsigned n_clients;
-	struct client client[TOWN_CLIENTS];
+	struct client client[TOWN_CLIENTS + 1]; /* the last one is a stranger of the moment */
 	unsigned n_flight;
 	struct flight flight[TOWN_FLIGHT];
 	uint8_t token[8]; /* the last that anybody was given: it is good for all (section 7.2) */
@@ -87,6 +89,9 @@ struct ask {
 	uint8_t even;                      /* 1: R is 0, 2: R is 1 */
 	bool has_additional, has_lifetime; /* ADDITIONAL-ADDRESS-FAMILY: IPv6 */
 	uint32_t lifetime_sec;
+	bool is_mobile;        /* an empty MOBILITY-TICKET */
+	const uint8_t *ticket; /* whoever's; NULL: none */
+	size_t ticket_len;
 	bool has_token, has_fingerprint, has_unknown, has_tail, is_df;
 	bool is_unsigned, is_forged, is_nameless, is_bid_down;
 	size_t data_len;

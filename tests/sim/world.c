@@ -3,117 +3,11 @@
 #include "world.h"
 
 #include "base/clock.h"
-#include "wire/integrity.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-const char *const world_passwords[WORLD_USERS] = { "wonder", "builder", "of many words" };
-
-/* ---- configuration ---- */
-
-static struct tp_addr address(const char *text, uint16_t port)
-{
-	struct tp_addr a = { 0 };
-
-	if (tp_addr_parse(text, port, &a) < 0)
-		sim_fail("no address: %s", text);
-	return a;
-}
-
-static struct tp_prefix prefix(const char *text)
-{
-	struct tp_prefix p = { 0 };
-
-	if (tp_prefix_parse(text, &p) < 0)
-		sim_fail("no prefix: %s", text);
-	return p;
-}
-
-static void set_relays(struct world *w, bool is_nat)
-{
-	static const char *const external[] = { "192.0.2.10", "2001:db8::10", "192.0.2.11" };
-	static const char *const local[] = { "10.0.0.10", "fd00::10", "10.0.0.11" };
-
-	for (unsigned i = 0; i < WORLD_RELAYS; i++) {
-		w->relays[i].external = address(external[i], 0);
-		w->relays[i].local = address(is_nat ? local[i] : external[i], 0);
-		w->own[2 + i] = w->relays[i].local;
-	}
-	w->own[0] = address("192.0.2.1", 3478);
-	w->own[1] = address("2001:db8::1", 3478);
-}
-
-static void set_users(struct world *w)
-{
-	static char names[WORLD_USERS][24] = { "alice", "bob", "carol of somewhere" };
-
-	for (unsigned i = 0; i < WORLD_USERS; i++) {
-		const struct tp_bytes name = { names[i], strlen(names[i]) };
-		const struct tp_bytes realm = { w->conf.realm, strlen(w->conf.realm) };
-		const struct tp_bytes password = { world_passwords[i], strlen(world_passwords[i]) };
-
-		w->users[i].name = names[i];
-		tp_key_make(TP_ALGORITHM_MD5, &name, &realm, &password, &w->users[i].md5);
-		tp_key_make(TP_ALGORITHM_SHA256, &name, &realm, &password, &w->users[i].sha256);
-	}
-}
-
-static void set_lists(struct world *w)
-{
-	w->deny[0] = prefix("127.0.0.0/8");
-	w->deny[1] = prefix("10.0.0.0/8");
-	w->deny[2] = prefix("203.0.113.128/25");
-	w->deny[3] = prefix("2001:db8:bad::/48");
-	w->allow[0] = prefix("10.1.0.0/16");
-	w->allow[1] = prefix("2001:db8:bad:1::/64");
-}
-
-/* The good ones' peers are in neither. */
-static void set_other_lists(struct world *w)
-{
-	w->deny[0] = prefix("127.0.0.0/8");
-	w->deny[1] = prefix("203.0.113.3/32");
-	w->deny[2] = prefix("203.0.113.0/25");
-	w->deny[3] = prefix("2001:db8:9::3/128");
-	w->allow[0] = prefix("203.0.113.0/29");
-	w->allow[1] = prefix("2001:db8:9::/126");
-}
-
-static void set_conf(struct world *w, struct choose *c)
-{
-	static uint8_t secrets[2][9] = { "newest", "previous" };
-
-	w->conf = (struct tp_turn_conf){
-		.realm = "example.org",
-		.nonce_key = { 1, 2, 3 },
-		.relays = w->relays,
-		.n_relays = 1 + choose(c, WORLD_RELAYS),
-		.port_min = (uint16_t)(50000 + choose(c, 2)),
-		.users = w->users,
-		.n_users = WORLD_USERS,
-		.secrets = w->secrets,
-		.n_secrets = 2,
-		.deny = w->deny,
-		.n_deny = 4,
-		.allow = w->allow,
-		.n_allow = 2,
-		.own = w->own,
-		.n_own = 2 + WORLD_RELAYS,
-		.max_allocations = 4 + choose(c, MODEL_ALLOCATIONS - 8),
-		.max_channels = 6 + choose(c, 200),
-		.legacy_channels = one_in(c, 2),
-	};
-	w->conf.port_max = (uint16_t)(w->conf.port_min + 3 + choose(c, 40));
-	for (unsigned i = 0; i < 2; i++)
-		w->secrets[i] = (struct tp_turn_secret){ secrets[i],
-			strlen((const char *)secrets[i]) };
-	set_relays(w, one_in(c, 2));
-	set_users(w);
-	set_lists(w);
-}
 
 /* ---- life ---- */
 
@@ -157,13 +51,20 @@ static void stop(struct world *w)
 
 void world_init(struct world *w, struct choose *c)
 {
+	static bool has_hash_seed;
+
 	w->now = (struct tp_turn_now){ 1000 * TP_NS_PER_SEC, 1700000000 };
-	w->random = 42;
 	w->check_every = 1;
-	set_conf(w, c);
-	start(w);
+	world_set_conf(w, c);
 	/* The seed of hash tables is taken once in a process, and must not tell. */
+	if (!has_hash_seed) {
+		has_hash_seed = true;
+		w->random = 42;
+		start(w);
+		stop(w);
+	}
 	w->random = choose_u64(c);
+	start(w);
 }
 
 void world_fini(struct world *w)
@@ -171,9 +72,10 @@ void world_fini(struct world *w)
 	stop(w);
 }
 
-void world_restart(struct world *w)
+void world_restart(struct world *w, struct choose *c)
 {
 	stop(w);
+	world_set_places(w, c);
 	w->fail_at = 0;
 	w->send_rc = 0;
 	w->conf.nonce_key[0]++;
@@ -187,10 +89,11 @@ void world_reload(struct world *w, struct choose *c)
 	int rc;
 
 	if (one_in(c, 2))
-		set_lists(w);
+		world_set_lists(w);
 	else
-		set_other_lists(w);
+		world_set_other_lists(w);
 	w->conf.max_allocations = 4 + choose(c, MODEL_ALLOCATIONS - 8);
+	world_set_limits(w, c);
 	w->want.is_request = false;
 	world_expire(w);
 	world_enter(w);
@@ -207,6 +110,20 @@ void world_reload(struct world *w, struct choose *c)
 				(unsigned long)want.permissions, (unsigned long)want.channels);
 	w->n_reloads++;
 	world_check(w);
+}
+
+bool world_has_peer_limits(const struct world *w)
+{
+	const struct tp_turn_limits *l = &w->conf.limits;
+
+	return l->permissions_per_allocation != 0 || l->channels_per_allocation != 0 ||
+			l->new_peers_per_sec != 0;
+}
+
+void world_drain(struct world *w, bool is_draining)
+{
+	tp_turn_drain(w->turn, is_draining);
+	w->model.is_draining = is_draining;
 }
 
 void world_relay_here(struct world *w, uint32_t relay, bool is_here)
@@ -444,11 +361,12 @@ static void judge_sent(struct world *w, enum tp_slow_verdict verdict)
 /* Whom a client was allowed to reach is asked long after. */
 static void note_peers(struct world *w)
 {
-	struct shadow_account *s = &w->account[world_account(w, w->want.tuple)];
 	const struct model_ask *ask = &w->want.ask;
+	struct shadow_account *s;
 
 	if (w->want.change != MODEL_PERMIT && w->want.change != MODEL_BIND)
 		return;
+	s = &w->account[world_account(w, &w->want.alloc->tuple)];
 	for (unsigned i = 0; i < ask->n_peers; i++) {
 		unsigned k = 0;
 
@@ -484,6 +402,11 @@ static void judge(struct world *w, struct world_line *line, enum tp_slow_verdict
 		w->is_half = want->change == MODEL_PERMIT || want->change == MODEL_BIND;
 		want->code = 508;
 		want->change = MODEL_NOTHING;
+		/* The move before this one is done all the same. */
+		if (want->is_move) {
+			model_arrive(&w->model, want, want->alloc);
+			want->is_arrival = false;
+		}
 	}
 	if (w->is_narrow && want->is_to_peer && verdict == TP_SLOW_RELAYED)
 		verdict = when_sending_fails(want, -EMSGSIZE);
@@ -508,6 +431,8 @@ static void judge(struct world *w, struct world_line *line, enum tp_slow_verdict
 	if (got == TP_SLOW_DROP_SEND || got == TP_SLOW_DROP_TOO_BIG ||
 			got == TP_SLOW_DROP_DONT_FRAG)
 		w->send_rc = 0;
+	if (want->is_arrival)
+		sim_fail("a move was not told");
 	if (w->step % w->check_every == 0 && !w->is_half)
 		world_check(w);
 }

@@ -82,6 +82,8 @@ struct world {
 	struct tp_turn_secret secrets[2];
 	struct tp_prefix deny[4], allow[2];
 	struct tp_addr own[6];
+	struct tp_turn_listener listeners[3];
+	struct tp_addr alternates[3];
 
 	uint64_t random;
 	uint32_t check_every; /* steps between looks at the whole state */
@@ -110,7 +112,7 @@ struct world {
 	struct shadow_account account[MODEL_ALLOCATIONS + 1]; /* 0: none */
 	unsigned n_channel, n_permission; /* in use, or were: entries are below these */
 
-	uint64_t n_reloads;
+	uint64_t n_reloads, n_arrivals;
 	uint64_t step, hash;
 	uint64_t n_verdict[TP_SLOW_VERDICT_COUNT], n_code[1000], n_faults;
 	struct world_line line[WORLD_TRACE];
@@ -124,10 +126,16 @@ void world_init(struct world *w, struct choose *c);
 void world_fini(struct world *w);
 
 /** Stop and start again, with nothing left of what was. */
-void world_restart(struct world *w);
+void world_restart(struct world *w, struct choose *c);
 
 /** Other lists and limits, and everything looked at again. */
 void world_reload(struct world *w, struct choose *c);
+
+/** Is it limited what one allocation may reach? */
+bool world_has_peer_limits(const struct world *w);
+
+/** Begin to drain, or end. */
+void world_drain(struct world *w, bool is_draining);
 
 /** A relay address comes or goes. */
 void world_relay_here(struct world *w, uint32_t relay, bool is_here);
@@ -163,6 +171,13 @@ void world_hash(struct world *w, const void *data, size_t len);
 /** An event from the server, in its place: never after the answer. */
 void world_event(struct world *w, char what, uint64_t detail);
 
+/* The configuration (world_conf.c): all of it; then what a reload changes, and a restart. */
+void world_set_conf(struct world *w, struct choose *c);
+void world_set_lists(struct world *w);
+void world_set_other_lists(struct world *w);
+void world_set_limits(struct world *w, struct choose *c);
+void world_set_places(struct world *w, struct choose *c);
+
 /* Of struct tp_turn_ops (world_account.c). */
 int world_account_opened(void *ctx, uint32_t *account);
 void world_account_closed(void *ctx, uint32_t account);
@@ -171,6 +186,7 @@ bool world_admits(void *ctx, uint32_t account, bool is_up, size_t data_len,
 void world_relayed(void *ctx, uint32_t account, bool is_up, size_t data_len);
 void world_peers_past(void *ctx, const struct tp_allocation *alloc, const struct tp_addr peers[],
 		uint32_t n);
+void world_moved(void *ctx, const struct tp_allocation *alloc, const struct tp_tuple *from);
 void world_account_announced(struct world *w, const struct tp_allocation *alloc);
 void world_account_ended(struct world *w, const struct tp_allocation *alloc);
 

@@ -16,6 +16,9 @@ uint32_t world_account(const struct world *w, const struct tp_tuple *tuple)
 
 bool world_is_account(const struct world *w, uint32_t account, const struct tp_tuple *tuple)
 {
+	/* On a move it is told of channels before it is told of the move. */
+	if (w->want.is_arrival && memcmp(&w->want.moved_to, tuple, sizeof(*tuple)) == 0)
+		tuple = &w->want.moved_from;
 	return account > 0 && account <= MODEL_ALLOCATIONS && w->account[account].is_on &&
 			memcmp(&w->account[account].tuple, tuple, sizeof(*tuple)) == 0;
 }
@@ -135,4 +138,29 @@ void world_account_ended(struct world *w, const struct tp_allocation *alloc)
 	tp_allocation_info(w->turn, alloc, &info);
 	check_peers(alloc, account_of(w, info.account));
 	w->account[info.account].is_announced = false;
+}
+
+void world_moved(void *ctx, const struct tp_allocation *alloc, const struct tp_tuple *from)
+{
+	struct world *w = ctx;
+	struct tp_allocation_info info;
+	struct shadow_account *s;
+
+	world_event(w, 'm', 0);
+	tp_allocation_info(w->turn, alloc, &info);
+	s = account_of(w, info.account);
+	if (!w->want.is_arrival || memcmp(from, &w->want.moved_from, sizeof(*from)) != 0 ||
+			memcmp(info.tuple, &w->want.moved_to, sizeof(*from)) != 0 ||
+			memcmp(&s->tuple, from, sizeof(*from)) != 0)
+		sim_fail("told of a move that is none, or of another");
+	for (unsigned i = 0; i < WORLD_SHADOW; i++)
+		if ((i < w->n_channel && w->channel[i].is_on &&
+				    memcmp(&w->channel[i].told.tuple, from, sizeof(*from)) == 0) ||
+				(i < w->n_permission && w->permission[i].is_on &&
+						memcmp(&w->permission[i].told.tuple, from,
+								sizeof(*from)) == 0))
+			sim_fail("moved, and a flow was not");
+	s->tuple = *info.tuple;
+	w->want.is_arrival = false;
+	w->n_arrivals++;
 }

@@ -396,4 +396,5 @@ const struct tp_turn_ops world_ops = {
 	.peers_past = world_peers_past,
 	.allocated = op_allocated,
 	.ended = op_ended,
+	.moved = world_moved,
 };

@@ -57,6 +57,28 @@ static void one_allocation_too_many_is_486_for_that_user_only(void **state)
 	assert_int_equal(rig_ask(r, &a[1], TP_STUN_REFRESH, RIG_NONE), 0);
 }
 
+/* USERHASH is another way to say who he is, not another user. */
+static void who_hides_his_name_has_the_same_quota(void **state)
+{
+	struct rig *r = *state;
+	struct rig_client a[3];
+
+	set_limits(r, (struct tp_turn_limits){ .allocations_per_user = 2 });
+	for (uint16_t i = 0; i < 3; i++) {
+		a[i] = rig_alice(r, CLIENT, (uint16_t)(i + 1));
+		if (i != 1) {
+			a[i].algorithm = TP_ALGORITHM_SHA256;
+			a[i].is_hashed = true;
+		}
+	}
+	assert_int_equal(allocate(r, &a[0]), 0);
+	assert_int_equal(allocate(r, &a[1]), 0);
+	assert_int_equal(rig_counts(r).users, 1);
+	assert_int_equal(allocate(r, &a[2]), TP_STUN_QUOTA_REACHED);
+	assert_int_equal(rig_ask(r, &a[0], TP_STUN_REFRESH, DELETE), 0);
+	assert_int_equal(allocate(r, &a[2]), 0);
+}
+
 enum way {
 	BY_DELETION,
 	BY_EXPIRY,
@@ -342,11 +364,12 @@ static void who_authenticates_does_not_suffer_for_the_address(void **state)
 }
 
 /* The hour of its nonce is over, and the address has no tokens: it still hears of it. */
-static void the_owner_of_an_allocation_hears_of_its_stale_nonce(void **state)
+static void owner_hears_of_its_stale_nonce(struct rig *r, bool is_hashed)
 {
-	struct rig *r = *state;
 	struct rig_client a = rig_alice(r, CLIENT, 1), guesser = rig_client_of(CLIENT, 2, "", "");
 
+	a.is_hashed = is_hashed;
+	a.algorithm = is_hashed ? TP_ALGORITHM_SHA256 : 0;
 	set_limits(r, (struct tp_turn_limits){ .unauthenticated_per_source = RATE });
 	assert_int_equal(allocate(r, &a), 0);
 	for (int i = 0; i < 8; i++) {
@@ -357,9 +380,20 @@ static void the_owner_of_an_allocation_hears_of_its_stale_nonce(void **state)
 		assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, RIG_NONE), TP_STUN_STALE_NONCE);
 		rig_keep_challenge(r, &a);
 		assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, RIG_NONE), 0);
+		assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, DELETE), 0);
 		return;
 	}
 	fail_msg("the nonce never became stale");
+}
+
+static void the_owner_of_an_allocation_hears_of_its_stale_nonce(void **state)
+{
+	owner_hears_of_its_stale_nonce(*state, false);
+}
+
+static void so_does_who_hides_his_name(void **state)
+{
+	owner_hears_of_its_stale_nonce(*state, true);
 }
 
 /* An office behind one NAT begins its day: 500 people within a second, at the default. */
@@ -420,6 +454,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_test(one_allocation_too_many_is_486_for_that_user_only),
+		rig_test(who_hides_his_name_has_the_same_quota),
 		rig_test(the_quota_is_free_when_the_allocation_is),
 		rig_test(an_allocation_that_fails_costs_no_quota),
 		rig_test(time_limited_names_count_by_their_id),
@@ -432,6 +467,7 @@ int main(void)
 		rig_test(the_total_is_for_those_who_may_be_forged),
 		rig_test(who_authenticates_does_not_suffer_for_the_address),
 		rig_test(the_owner_of_an_allocation_hears_of_its_stale_nonce),
+		rig_test(so_does_who_hides_his_name),
 		rig_test(an_office_logs_in_at_once),
 		rig_test(a_binding_answer_is_at_most_one_point_six_times_its_request),
 		rig_test(the_first_401_is_at_most_200_bytes),

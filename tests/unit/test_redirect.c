@@ -77,6 +77,7 @@ static void a_client_is_told_its_own_family_first(void **state)
 	assert_alternate(r, 0, "2001:db8:1::20", 3479);
 	assert_alternate(r, 1, "203.0.113.20", 3478);
 	assert_int_equal(rig_counts(r).redirected, 2);
+	assert_int_equal(tp_turn_refused(r->turn)->code[300 - TP_TURN_ERROR_MIN], 2);
 	assert_int_equal(rig_counts(r).allocations, 0);
 }
 

@@ -124,14 +124,15 @@ static void give_back_everything(struct rig *r)
 /* As many as it takes for every table to grow twice. */
 static void an_allocation_that_fails_leaves_nothing(void **state)
 {
-	static const struct rig_attr asked[][3] = {
+	static const struct rig_attr asked[][4] = {
 		{ RIG_UDP, RIG_END },
 		{ RIG_UDP, RIG_DUAL, RIG_END },
-		{ RIG_UDP, RIG_RAW(EVEN_PORT, "\x80"), RIG_END },
+		{ RIG_UDP, RIG_RAW(EVEN_PORT, "\x80"), RIG_RAW(MOBILITY_TICKET, ""), RIG_END },
 	};
 	struct rig *r = *state;
 	uint32_t n_failed = 0;
 
+	r->conf.mobility = true;
 	r->conf.port_max = RIG_PORT_MIN + 2999;
 	r->conf.max_allocations = 1000;
 	rig_restart(r);
@@ -142,6 +143,8 @@ static void an_allocation_that_fails_leaves_nothing(void **state)
 	}
 	assert_int_equal(rig_counts(r).allocations, 900);
 	assert_int_equal(rig_counts(r).reservations, 300);
+	assert_int_equal(rig_counts(r).mobile, 300);
+	assert_int_equal(tp_turn_refused(r->turn)->why[TP_TURN_REFUSED_MEMORY], n_failed);
 	assert_true(n_failed > 900 + 300);
 	give_back_everything(r);
 }
