@@ -168,7 +168,7 @@ static enum tp_stun_err check_allocate(const struct tp_request *rq, struct wish 
 	if (err == TP_STUN_INSUFFICIENT_CAPACITY)
 		return tp_limits_refuse(rq->turn, TP_TURN_REFUSED_ELSEWHERE);
 	if (err == TP_STUN_OK)
-		err = tp_limits_allocation(rq->turn, &rq->msg->attr[TP_STUN_USERNAME_AT]);
+		err = tp_limits_allocation(rq->turn, &rq->who.name);
 	return err;
 }
 

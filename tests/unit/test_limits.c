@@ -57,6 +57,24 @@ static void one_allocation_too_many_is_486_for_that_user_only(void **state)
 	assert_int_equal(rig_ask(r, &a[1], TP_STUN_REFRESH, RIG_NONE), 0);
 }
 
+/* RFC 8489 section 14.4: who hides his name is the same user. */
+static void a_hidden_name_has_the_same_quota(void **state)
+{
+	struct rig *r = *state;
+	struct rig_client a[3];
+
+	set_limits(r, (struct tp_turn_limits){ .allocations_per_user = 2 });
+	for (uint16_t i = 0; i < 3; i++) {
+		a[i] = rig_alice(r, CLIENT, (uint16_t)(i + 1));
+		a[i].algorithm = TP_ALGORITHM_SHA256;
+		a[i].is_hashed = i != 1;
+	}
+	assert_int_equal(allocate(r, &a[0]), 0);
+	assert_int_equal(allocate(r, &a[1]), 0);
+	assert_int_equal(allocate(r, &a[2]), TP_STUN_QUOTA_REACHED);
+	assert_int_equal(rig_counts(r).users, 1);
+}
+
 enum way {
 	BY_DELETION,
 	BY_EXPIRY,
@@ -213,6 +231,37 @@ static void too_many_permissions_of_one_allocation_are_508_and_none_is_installed
 			0);
 	assert_int_equal(bind_channel(r, &a, 1, "203.0.113.3", 1), TP_STUN_INSUFFICIENT_CAPACITY);
 	assert_int_equal(rig_counts(r).channels, 0);
+}
+
+/* A peer that is named twice is one peer: RFC 8656 section 10.2 installs or refreshes. */
+static void a_peer_that_is_named_twice_counts_once(void **state)
+{
+	struct rig *r = *state;
+	const struct rig_client a = rig_alice(r, CLIENT, 1);
+
+	set_limits(r,
+			(struct tp_turn_limits){
+					.permissions_per_allocation = 2, .new_peers_per_sec = 1 });
+	rig_allocate(r, &a);
+	assert_int_equal(rig_ask(r, &a, TP_STUN_CREATE_PERMISSION, RIG_PEER("203.0.113.1", 0),
+					 RIG_PEER("203.0.113.2", 1), RIG_PEER("203.0.113.1", 2),
+					 RIG_PEER("203.0.113.2", 3), RIG_PEER("203.0.113.2", 3)),
+			0);
+	assert_int_equal(rig_counts(r).permissions, 2);
+	assert_int_equal(rig_ask(r, &a, TP_STUN_CREATE_PERMISSION, RIG_PEER("203.0.113.1", 0),
+					 RIG_PEER("203.0.113.3", 0), RIG_PEER("203.0.113.3", 0)),
+			TP_STUN_INSUFFICIENT_CAPACITY);
+	set_limits(r, (struct tp_turn_limits){ .new_peers_per_sec = 1 });
+	/* eight of the ten are left */
+	for (uint8_t i = 3; i <= 10; i++) {
+		char ip[32];
+
+		snprintf(ip, sizeof(ip), "203.0.113.%u", i);
+		assert_int_equal(rig_ask(r, &a, TP_STUN_CREATE_PERMISSION, RIG_PEER(ip, 0),
+						 RIG_PEER(ip, 1)),
+				0);
+	}
+	assert_int_equal(rig_permit(r, &a, "203.0.113.11"), TP_STUN_INSUFFICIENT_CAPACITY);
 }
 
 static uint16_t permit_number(struct rig *r, const struct rig_client *c, uint32_t i)
@@ -420,6 +469,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_test(one_allocation_too_many_is_486_for_that_user_only),
+		rig_test(a_hidden_name_has_the_same_quota),
 		rig_test(the_quota_is_free_when_the_allocation_is),
 		rig_test(an_allocation_that_fails_costs_no_quota),
 		rig_test(time_limited_names_count_by_their_id),
@@ -427,6 +477,7 @@ int main(void)
 		rig_test(a_full_server_is_508_and_counted),
 		rig_test(too_many_channels_of_one_allocation_are_508),
 		rig_test(too_many_permissions_of_one_allocation_are_508_and_none_is_installed),
+		rig_test(a_peer_that_is_named_twice_counts_once),
 		rig_test(new_peers_have_a_rate_and_old_ones_none),
 		rig_test(answers_to_a_source_are_bounded_whatever_it_asks),
 		rig_test(the_total_is_for_those_who_may_be_forged),
