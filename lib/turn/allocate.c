@@ -137,7 +137,7 @@ static enum tp_stun_err check_mobility(const struct tp_request *rq, struct wish 
 		return TP_STUN_OK;
 	if (ticket->len != 0)
 		return TP_STUN_BAD_REQUEST;
-	if (rq->turn->mobility.seal == NULL)
+	if (!rq->turn->mobility.is_allowed)
 		return TP_STUN_MOBILITY_FORBIDDEN;
 	w->is_mobile = true;
 	return TP_STUN_OK;

@@ -338,8 +338,10 @@ void tp_turn_free(struct tp_turn *turn);
 
 /**
  * Apply what can change while it runs: realm, users, secrets, deny, allow, max_allocations,
- * limits.  The rest of conf is not looked at.  Allocations stay, those of users who are gone too,
- * until they end by themselves; what the new lists deny ends in tp_turn_recheck().
+ * limits, listeners (what is known of them), alternates, redirect, default_is_listener, mobility
+ * (who has a ticket keeps it).  The rest of conf is not looked at.  Allocations stay, those of
+ * users who are gone too, until their time ends: no request of such a user is accepted any more.
+ * What the new lists deny ends in tp_turn_recheck().
  *
  * @return 0 or -ENOMEM: nothing was changed
  */
@@ -420,7 +422,7 @@ uint64_t tp_turn_next_ns(const struct tp_turn *turn);
 
 struct tp_turn_counts {
 	uint32_t allocations, permissions, channels, ports, reservations;
-	uint32_t users; /* who have allocations */
+	uint32_t users;      /* who have allocations */
 	uint32_t mobile;     /* allocations that have a mobility ticket */
 	uint64_t redirected; /* Allocates answered 300, since the start */
 	uint64_t moved;      /* times that an allocation's data took a new five-tuple, since then */

@@ -967,6 +967,9 @@ static void what_is_live_is_adopted_and_nothing_else(void **state)
 			 "auth: { users: [ { name: carol, password: x } ], secrets: [ a, b ] }\n"
 			 "peers: { deny: [ 10.0.0.0/8, 11.0.0.0/8 ], allow: [ 10.1.0.0/16 ] }\n"
 			 "limits: { allocations: 5, channels: 6 }\n"
+			 "redirect: { servers: [ { address: 192.0.2.20 } ], when: full }\n"
+			 "default_family: listener\n"
+			 "mobility: true\n"
 			 "dscp: clear\n");
 	tp_conf_adopt(running, file);
 	text = print(running);
@@ -978,6 +981,11 @@ static void what_is_live_is_adopted_and_nothing_else(void **state)
 	assert_int_equal(running->n_allow, 1);
 	assert_int_equal(running->max_allocations, 5);
 	assert_int_equal(running->max_channels, 65536);
+	assert_true(running->has_redirect);
+	assert_int_equal(running->n_alternates, 1);
+	assert_int_equal(running->redirect, TP_TURN_REDIRECT_FULL);
+	assert_int_equal(running->default_family, TP_CONF_FAMILY_LISTENER);
+	assert_true(running->mobility);
 	assert_int_equal(running->dscp, TP_DSCP_COPY);
 	assert_non_null(strstr(text, "192.0.2.10"));
 	assert_null(strstr(text, "192.0.2.7"));
