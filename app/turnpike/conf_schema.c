@@ -630,6 +630,13 @@ static const struct tp_conf_option root_rows[] = {
 			"for old clients.",
 	},
 	{
+		.key = "legacy_attributes", .type = TP_CONF_BOOL,
+		AT(struct tp_conf_raw, legacy_attributes), .def = "false",
+		.help = "Take attribute 0x8032 for ADDITIONAL-ADDRESS-FAMILY, which had that number in a draft and has "
+			"it in `turnutils_uclient -Z` to this day.  false: it is ignored, as any optional attribute "
+			"that is unknown.  Only for old clients.",
+	},
+	{
 		.key = "dscp", .type = TP_CONF_ENUM,
 		AT(struct tp_conf_raw, dscp),
 		.names = tp_conf_dscp_names, .def = "copy",

@@ -47,6 +47,7 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 		.max_allocations = conf->max_allocations,
 		.max_channels = conf->max_channels,
 		.default_is_listener = conf->default_is_listener,
+		.legacy_attributes = conf->legacy_attributes,
 		.icmp = { .per_sec = TP_TURN_ICMP_PER_SEC, .burst = TP_TURN_ICMP_BURST },
 	};
 	tp_turn_hash_log2 = buckets_log2(conf);

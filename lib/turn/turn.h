@@ -161,6 +161,7 @@ struct tp_turn_conf {
 	uint32_t max_channels;    /* on all allocations together; beyond: 508 */
 	struct tp_turn_limits limits;
 	bool legacy_channels;     /* channel numbers up to 0x7fff (RFC 5766) */
+	bool legacy_attributes;   /* 0x8032 is ADDITIONAL-ADDRESS-FAMILY too, as in a draft of it */
 	bool mobility;            /* allowed; else who asks for a ticket gets 405 (RFC 8016) */
 	bool default_is_listener; /* no family asked for: the listener's, not IPv4 (section 7.2) */
 	/* What is to be known of listeners; one that is not here is unicast and not behind NAT. */

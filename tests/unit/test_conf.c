@@ -160,6 +160,7 @@ static void four_lines_are_enough_and_the_rest_has_defaults(void **state)
 	assert_int_equal(conf->n_alternates, 0);
 	assert_int_equal(conf->default_family, TP_CONF_FAMILY_IPV4);
 	assert_false(conf->mobility);
+	assert_false(conf->legacy_attributes);
 	assert_false(conf->legacy_channels);
 	assert_int_equal(conf->dscp, TP_DSCP_COPY);
 	assert_int_equal(conf->lowest_ipv6_mtu, 1280);
@@ -199,6 +200,7 @@ static const char every_option[] =
 		"log: { allocations: false }\n"
 		"redirect: { when: full, servers: [ { address: 192.0.2.20, port: 3479 }, { address: '2001:db8::20' } ] }\n"
 		"default_family: listener\n"
+		"legacy_attributes: true\n"
 		"mobility: true\n"
 		"legacy_channels: true\n"
 		"dscp: clear\n"
@@ -248,6 +250,7 @@ static void options_that_are_given_are_taken(void **state)
 	assert_addr(&conf->alternates[1], "2001:db8::20", 3478);
 	assert_int_equal(conf->default_family, TP_CONF_FAMILY_LISTENER);
 	assert_true(conf->mobility);
+	assert_true(conf->legacy_attributes);
 	assert_true(conf->legacy_channels);
 	assert_int_equal(conf->dscp, TP_DSCP_CLEAR);
 	assert_int_equal(conf->lowest_ipv6_mtu, 1500);
@@ -397,7 +400,7 @@ static const struct {
 	  FILE_NAME ":5: relm: unknown option (did you mean realm?)\n" },
 	{ "an option unheard of",
 	  BASE "cheese: x\n",
-	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, redirect, default_family, mobility, legacy_channels, dscp, lowest_ipv6_mtu, interfaces, cores, control, log, metrics)\n" },
+	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, redirect, default_family, mobility, legacy_channels, legacy_attributes, dscp, lowest_ipv6_mtu, interfaces, cores, control, log, metrics)\n" },
 	{ "limits that are not built",
 	  BASE "limits: { cheese: 0 }\n",
 	  FILE_NAME ":5: limits.cheese: unknown option (there are: allocations, channels, allocation_bps, allocation_pps, allocations_per_user, channels_per_allocation, permissions_per_allocation, new_peers_per_sec, unauthenticated_per_source, unauthenticated_total)\n" },
