@@ -21,6 +21,7 @@ static int build(struct tp_conf_file *file, const struct tp_conf_raw *raw, struc
 	conf->default_family = (enum tp_conf_family)raw->default_family;
 	conf->mobility = raw->mobility;
 	conf->legacy_channels = raw->legacy_channels;
+	conf->legacy_attributes = raw->legacy_attributes;
 	conf->dscp = (enum tp_dscp)raw->dscp;
 	conf->lowest_ipv6_mtu = raw->lowest_ipv6_mtu;
 	conf->control_cpu = raw->control.cpu;

@@ -97,7 +97,7 @@ struct tp_conf {
 	enum tp_turn_redirect redirect;
 	enum tp_conf_family default_family;
 	bool mobility;
-	bool legacy_channels;
+	bool legacy_channels, legacy_attributes;
 	enum tp_dscp dscp;
 	uint16_t lowest_ipv6_mtu; /* bytes */
 	struct tp_conf_interface *interfaces;

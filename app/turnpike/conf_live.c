@@ -215,4 +215,10 @@ void tp_conf_adopt(struct tp_conf *running, struct tp_conf *file)
 	EXCHANGE(running, file, n_allow);
 	EXCHANGE(running, file, max_allocations);
 	EXCHANGE(running, file, limits);
+	EXCHANGE(running, file, has_redirect);
+	EXCHANGE(running, file, alternates);
+	EXCHANGE(running, file, n_alternates);
+	EXCHANGE(running, file, redirect);
+	EXCHANGE(running, file, default_family);
+	EXCHANGE(running, file, mobility);
 }

@@ -256,6 +256,7 @@ void tp_conf_print(const struct tp_conf *conf, FILE *out)
 			tp_conf_enum_name(tp_conf_family_names, conf->default_family));
 	fprintf(out, "mobility: %s\n", conf->mobility ? "true" : "false");
 	fprintf(out, "legacy_channels: %s\n", conf->legacy_channels ? "true" : "false");
+	fprintf(out, "legacy_attributes: %s\n", conf->legacy_attributes ? "true" : "false");
 	fprintf(out, "dscp: %s\n", tp_conf_enum_name(tp_conf_dscp_names, conf->dscp));
 	fprintf(out, "lowest_ipv6_mtu: %u\n", conf->lowest_ipv6_mtu);
 	print_interfaces(out, conf);

@@ -625,7 +625,7 @@ static const struct tp_conf_option root_rows[] = {
 			"source may have; and how fast.",
 	},
 	{
-		.key = "redirect", .type = TP_CONF_MAPPING, .is_off = true,
+		.key = "redirect", .type = TP_CONF_MAPPING, .is_off = true, .is_live = true,
 		AT_POINTER(struct tp_conf_raw, redirect), .rows = redirect_rows,
 		.help = "Other servers, to which clients are sent by 300 (Try Alternate) instead of being served here.  "
 			"What is allocated already stays.",
@@ -634,7 +634,7 @@ static const struct tp_conf_option root_rows[] = {
 			"when: draining\n",
 	},
 	{
-		.key = "default_family", .type = TP_CONF_ENUM,
+		.key = "default_family", .type = TP_CONF_ENUM, .is_live = true,
 		AT(struct tp_conf_raw, default_family),
 		.names = tp_conf_family_names, .def = "ipv4",
 		.help = "What an Allocate that asks for no family gets, as those of browsers.  ipv4: an IPv4 address, as "
@@ -642,16 +642,23 @@ static const struct tp_conf_option root_rows[] = {
 			"relay.addresses.",
 	},
 	{
-		.key = "mobility", .type = TP_CONF_BOOL,
+		.key = "mobility", .type = TP_CONF_BOOL, .is_live = true,
 		AT(struct tp_conf_raw, mobility), .def = "false",
 		.help = "Clients may keep their allocation when their address changes (RFC 8016).  false: who asks for it "
-			"is answered 405 (Mobility Forbidden).",
+			"is answered 405 (Mobility Forbidden).  A reload that forbids it leaves those alone who have it.",
 	},
 	{
 		.key = "legacy_channels", .type = TP_CONF_BOOL,
 		AT(struct tp_conf_raw, legacy_channels), .def = "false",
 		.help = "Accept channel numbers up to 0x7FFF as RFC 5766 had them; RFC 8656 ends at 0x4FFF.  Only "
 			"for old clients.",
+	},
+	{
+		.key = "legacy_attributes", .type = TP_CONF_BOOL,
+		AT(struct tp_conf_raw, legacy_attributes), .def = "false",
+		.help = "Take attribute 0x8032 for ADDITIONAL-ADDRESS-FAMILY, which had that number in a draft and has "
+			"it in `turnutils_uclient -Z` to this day.  false: it is ignored, as any optional attribute "
+			"that is unknown.  Only for old clients.",
 	},
 	{
 		.key = "dscp", .type = TP_CONF_ENUM,

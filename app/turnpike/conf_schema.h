@@ -163,7 +163,7 @@ struct tp_conf_raw {
 	struct tp_conf_raw_redirect *redirect; /* NULL: absent */
 	int default_family;                    /* enum tp_conf_family */
 	bool mobility;
-	bool legacy_channels;
+	bool legacy_channels, legacy_attributes;
 	int dscp; /* enum tp_dscp */
 	uint16_t lowest_ipv6_mtu;
 	struct tp_conf_raw_interface *interfaces;

@@ -527,6 +527,7 @@ static struct tp_turn_conf turn_conf(const struct tp_conf *conf)
 		.max_channels = conf->max_channels,
 		.limits = conf->limits,
 		.legacy_channels = conf->legacy_channels,
+		.legacy_attributes = conf->legacy_attributes,
 		.mobility = conf->mobility,
 		.default_is_listener = conf->default_family == TP_CONF_FAMILY_LISTENER,
 		.listeners = conf->listener_info,

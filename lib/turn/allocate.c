@@ -31,6 +31,19 @@ struct wish {
 	uint32_t lifetime_sec;
 };
 
+/* ADDITIONAL-ADDRESS-FAMILY; where it is allowed, by its old number. */
+static enum tp_stun_index additional_at(const struct tp_request *rq)
+{
+	if (rq->turn->legacy_attributes && tp_stun_has(rq->msg, TP_STUN_DRAFT_ADDITIONAL_FAMILY_AT))
+		return TP_STUN_DRAFT_ADDITIONAL_FAMILY_AT;
+	return TP_STUN_ADDITIONAL_ADDRESS_FAMILY_AT;
+}
+
+static bool has_additional(const struct tp_request *rq)
+{
+	return tp_stun_has(rq->msg, additional_at(rq));
+}
+
 /* LIFETIME: max(default, min(asked, maximum)); 0 stays 0 for Refresh. */
 static enum tp_stun_err get_lifetime(const struct tp_stun_msg *msg, uint32_t *out)
 {
@@ -64,8 +77,7 @@ static enum tp_stun_err check_token(const struct tp_request *rq, struct wish *w)
 		return TP_STUN_OK;
 	if (tp_stun_has(rq->msg, TP_STUN_EVEN_PORT_AT) ||
 			tp_stun_has(rq->msg, TP_STUN_REQUESTED_ADDRESS_FAMILY_AT) ||
-			tp_stun_has(rq->msg, TP_STUN_ADDITIONAL_ADDRESS_FAMILY_AT) ||
-			token->len != TP_TOKEN_LEN)
+			has_additional(rq) || token->len != TP_TOKEN_LEN)
 		return TP_STUN_BAD_REQUEST;
 	w->reservation = tp_reservation_find(rq->turn, token->data);
 	return w->reservation != NULL ? TP_STUN_OK : TP_STUN_INSUFFICIENT_CAPACITY;
@@ -89,9 +101,9 @@ static enum tp_stun_err check_family(const struct tp_request *rq, struct wish *w
 
 	if (rc == -EINVAL)
 		return TP_STUN_BAD_REQUEST;
-	if (rc == 0 && tp_stun_has(rq->msg, TP_STUN_ADDITIONAL_ADDRESS_FAMILY_AT))
+	if (rc == 0 && has_additional(rq))
 		return TP_STUN_BAD_REQUEST;
-	if (tp_stun_has(rq->msg, TP_STUN_ADDITIONAL_ADDRESS_FAMILY_AT))
+	if (has_additional(rq))
 		return TP_STUN_OK; /* both families, partial success allowed: check_additional() */
 	if (family != TP_STUN_FAMILY_IPV4 && family != TP_STUN_FAMILY_IPV6)
 		return TP_STUN_FAMILY_UNSUPPORTED;
@@ -110,7 +122,7 @@ static enum tp_stun_err check_even_port(const struct tp_request *rq, struct wish
 	w->is_even = rc == 0;
 	if (rc != 0)
 		w->has_next = false;
-	if (w->has_next && tp_stun_has(rq->msg, TP_STUN_ADDITIONAL_ADDRESS_FAMILY_AT))
+	if (w->has_next && has_additional(rq))
 		return TP_STUN_BAD_REQUEST;
 	return TP_STUN_OK;
 }
@@ -118,7 +130,7 @@ static enum tp_stun_err check_even_port(const struct tp_request *rq, struct wish
 static enum tp_stun_err check_additional(const struct tp_request *rq, struct wish *w)
 {
 	uint8_t family;
-	int rc = tp_stun_get_u8_of4(rq->msg, TP_STUN_ADDITIONAL_ADDRESS_FAMILY_AT, &family);
+	int rc = tp_stun_get_u8_of4(rq->msg, additional_at(rq), &family);
 
 	if (rc == -ENOENT)
 		return TP_STUN_OK;
@@ -137,7 +149,7 @@ static enum tp_stun_err check_mobility(const struct tp_request *rq, struct wish 
 		return TP_STUN_OK;
 	if (ticket->len != 0)
 		return TP_STUN_BAD_REQUEST;
-	if (rq->turn->mobility.seal == NULL)
+	if (!rq->turn->mobility.is_allowed)
 		return TP_STUN_MOBILITY_FORBIDDEN;
 	w->is_mobile = true;
 	return TP_STUN_OK;

@@ -177,7 +177,7 @@ struct tp_turn {
 	struct tp_quota *quota;
 	struct tp_flood *flood;
 	struct tp_turn_refused refused;
-	bool default_is_listener;
+	bool default_is_listener, legacy_attributes;
 	struct tp_redirect redirect;
 	struct tp_mobility mobility;
 	struct tp_timers timers;

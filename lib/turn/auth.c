@@ -271,13 +271,11 @@ static enum tp_auth_result check_time_limited(const struct request *rq, struct t
 	const struct tp_bytes username = { c->name.data, c->name.len };
 	const bool has_owner_key = is_owner(rq, &c->name);
 	uint64_t expiry_sec = 0;
-	bool is_time_limited =
-			rq->auth->n_secrets > 0 && tp_credential_expiry(&username, &expiry_sec);
 
-	if (!is_time_limited && !has_owner_key)
+	/* Nor was it ever, or it is so no longer, and then its allocation is of no use either. */
+	if (rq->auth->n_secrets == 0 || !tp_credential_expiry(&username, &expiry_sec))
 		return TP_AUTH_UNKNOWN_USER;
-	if (is_time_limited && expiry_sec <= rq->wall_sec &&
-			(!has_owner_key || rq->auth->is_expiry_strict))
+	if (expiry_sec <= rq->wall_sec && (!has_owner_key || rq->auth->is_expiry_strict))
 		return TP_AUTH_EXPIRED;
 	if (has_owner_key) {
 		c->key = *rq->owner->key;
@@ -290,10 +288,7 @@ static enum tp_auth_result check_time_limited(const struct request *rq, struct t
 static enum tp_auth_result check_user(
 		const struct request *rq, const struct tp_user *user, struct tp_credentials *c)
 {
-	if (is_owner(rq, &c->name))
-		c->key = *rq->owner->key;
-	else
-		c->key = rq->algorithm == TP_ALGORITHM_SHA256 ? user->sha256 : user->md5;
+	c->key = rq->algorithm == TP_ALGORITHM_SHA256 ? user->sha256 : user->md5;
 	if (c->key.len == 0)
 		return TP_AUTH_NO_KEY;
 	return is_signed_with(rq, &c->key) ? accepted(rq, c->is_legacy) : TP_AUTH_WRONG_PASSWORD;

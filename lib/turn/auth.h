@@ -56,8 +56,9 @@ struct tp_bytes tp_auth_algorithms(const struct tp_auth *auth);
 /**
  * Authenticate a request: the checks of RFC 8489 section 9.2.4 in their order.
  *
- * The owner of an allocation is known by the key it was made with, so a time-limited user name that
- * expires meanwhile keeps its allocation, unless expiry is strict.
+ * A time-limited user name that owns an allocation is known by the key that was made with, so that
+ * one that expires meanwhile, or whose secret was dropped, keeps it, unless expiry is strict.  A
+ * configured user is known by what is configured now: one that is gone is nobody.
  *
  * @param[in] owner  NULL: the five-tuple has no allocation
  * @param[out] out   filled where tp_auth_result_error() is TP_STUN_OK; no key in it otherwise

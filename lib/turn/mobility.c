@@ -21,16 +21,18 @@ struct tp_mobile {
 	UT_hash_handle hh, hh_next;
 };
 
-int tp_mobility_init(struct tp_turn *turn, bool is_allowed)
+int tp_mobility_allow(struct tp_turn *turn, bool is_allowed)
 {
 	uint8_t key[TP_SEAL_KEY_LEN];
-	int rc;
+	int rc = 0;
 
-	if (!is_allowed)
-		return 0;
-	turn->ops.random(turn->ctx, key, sizeof(key));
-	rc = tp_seal_new(key, &turn->mobility.seal);
-	tp_secret_wipe(key, sizeof(key));
+	if (is_allowed && turn->mobility.seal == NULL) {
+		turn->ops.random(turn->ctx, key, sizeof(key));
+		rc = tp_seal_new(key, &turn->mobility.seal);
+		tp_secret_wipe(key, sizeof(key));
+	}
+	if (rc == 0)
+		turn->mobility.is_allowed = is_allowed;
 	return rc;
 }
 

@@ -37,13 +37,17 @@
 struct tp_mobile; /* one allocation's */
 
 struct tp_mobility {
-	struct tp_seal *seal;      /* NULL: mobility is forbidden */
+	bool is_allowed;           /* tickets are given to new allocations */
+	struct tp_seal *seal;      /* NULL: it never was */
 	struct tp_mobile *by_id;   /* every mobile allocation */
 	struct tp_mobile *by_next; /* those that are on their way, by their next five-tuple */
 };
 
-/** @return 0 or -ENOMEM */
-int tp_mobility_init(struct tp_turn *turn, bool is_allowed);
+/**
+ * Allow it or forbid it, at any time; who has a ticket keeps what it is good for.
+ * @return 0 or -ENOMEM: as it was
+ */
+int tp_mobility_allow(struct tp_turn *turn, bool is_allowed);
 
 /** All allocations are gone. */
 void tp_mobility_fini(struct tp_turn *turn);

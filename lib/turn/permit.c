@@ -15,12 +15,32 @@ static enum tp_stun_err check_peer(
 	return TP_STUN_OK;
 }
 
+/*
+ * The peers of a request that have no permission yet.  One that is named twice counts once, as long
+ * as there are no more than a request in one packet has room for.
+ */
+struct new_peers {
+	uint32_t n, n_known;
+	struct tp_addr known[128];
+};
+
+static void note_new(struct new_peers *new, const struct tp_addr *peer)
+{
+	for (uint32_t i = 0; i < new->n_known; i++)
+		if (tp_addr_same_ip(&new->known[i], peer))
+			return;
+	if (new->n_known < sizeof(new->known) / sizeof(new->known[0]))
+		new->known[new->n_known++] = *peer;
+	new->n++;
+}
+
 /* All addresses are good before any permission is touched. */
 static enum tp_stun_err check_permissions(struct tp_request *rq)
 {
 	struct tp_stun_value value;
 	struct tp_addr peer;
 	struct tp_limits_ask ask = { 0 };
+	struct new_peers new;
 	uint32_t n = 0;
 	size_t pos = 0;
 
@@ -32,6 +52,7 @@ static enum tp_stun_err check_permissions(struct tp_request *rq)
 	if (n == 0)
 		return TP_STUN_BAD_REQUEST;
 	pos = 0;
+	new.n = new.n_known = 0;
 	while (tp_stun_next(rq->msg, TP_STUN_ATTR_XOR_PEER_ADDRESS, &pos, &value)) {
 		enum tp_stun_err err;
 
@@ -39,9 +60,10 @@ static enum tp_stun_err check_permissions(struct tp_request *rq)
 		err = check_peer(rq, &peer, false);
 		if (err != TP_STUN_OK)
 			return err;
-		ask.permissions += tp_permission_find(rq->turn, rq->alloc, &peer) == NULL;
+		if (tp_permission_find(rq->turn, rq->alloc, &peer) == NULL)
+			note_new(&new, &peer);
 	}
-	ask.peers = ask.permissions;
+	ask.peers = ask.permissions = new.n;
 	return tp_limits_peers(rq->turn, rq->alloc, &ask, rq->now->mono_ns);
 }
 

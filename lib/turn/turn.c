@@ -47,6 +47,7 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 		.max_allocations = conf->max_allocations,
 		.max_channels = conf->max_channels,
 		.default_is_listener = conf->default_is_listener,
+		.legacy_attributes = conf->legacy_attributes,
 		.icmp = { .per_sec = TP_TURN_ICMP_PER_SEC, .burst = TP_TURN_ICMP_BURST },
 	};
 	tp_turn_hash_log2 = buckets_log2(conf);
@@ -57,7 +58,7 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 	if (rc == 0)
 		rc = tp_auth_new(conf, &turn->auth);
 	if (rc == 0)
-		rc = tp_mobility_init(turn, conf->mobility);
+		rc = tp_mobility_allow(turn, conf->mobility);
 	if (rc == 0)
 		rc = tp_redirect_init(&turn->redirect, conf);
 	if (rc == 0)
@@ -105,23 +106,25 @@ void tp_turn_free(struct tp_turn *turn)
 
 int tp_turn_reload(struct tp_turn *turn, const struct tp_turn_conf *conf)
 {
-	struct tp_policy *policy;
-	struct tp_auth *auth;
+	struct tp_redirect redirect = { .is_draining = turn->redirect.is_draining };
+	struct tp_policy *policy = NULL;
+	struct tp_auth *auth = NULL;
 	int rc = tp_policy_new(conf->deny, conf->n_deny, conf->allow, conf->n_allow, &policy);
 
-	if (rc < 0)
-		return rc;
-	rc = tp_auth_new(conf, &auth);
-	if (rc < 0) {
-		tp_policy_free(policy);
-		return rc;
-	}
-	rc = tp_quota_resize(turn->quota, conf->max_allocations);
+	if (rc == 0)
+		rc = tp_auth_new(conf, &auth);
+	if (rc == 0)
+		rc = tp_redirect_init(&redirect, conf);
+	if (rc == 0)
+		rc = tp_quota_resize(turn->quota, conf->max_allocations);
 	if (rc == 0)
 		rc = tp_turn_set_limits(turn, &conf->limits);
+	if (rc == 0)
+		rc = tp_mobility_allow(turn, conf->mobility);
 	if (rc < 0) {
 		tp_auth_free(auth);
 		tp_policy_free(policy);
+		tp_redirect_fini(&redirect);
 		return rc;
 	}
 	/* From here on nothing fails. */
@@ -130,7 +133,10 @@ int tp_turn_reload(struct tp_turn *turn, const struct tp_turn_conf *conf)
 	turn->auth = auth;
 	tp_policy_free(turn->policy);
 	turn->policy = policy;
+	tp_redirect_fini(&turn->redirect);
+	turn->redirect = redirect;
 	turn->max_allocations = conf->max_allocations;
+	turn->default_is_listener = conf->default_is_listener;
 	turn->recheck_slot = 0;
 	return 0;
 }

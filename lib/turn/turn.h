@@ -161,6 +161,7 @@ struct tp_turn_conf {
 	uint32_t max_channels;    /* on all allocations together; beyond: 508 */
 	struct tp_turn_limits limits;
 	bool legacy_channels;     /* channel numbers up to 0x7fff (RFC 5766) */
+	bool legacy_attributes;   /* 0x8032 is ADDITIONAL-ADDRESS-FAMILY too, as in a draft of it */
 	bool mobility;            /* allowed; else who asks for a ticket gets 405 (RFC 8016) */
 	bool default_is_listener; /* no family asked for: the listener's, not IPv4 (section 7.2) */
 	/* What is to be known of listeners; one that is not here is unicast and not behind NAT. */
@@ -338,8 +339,10 @@ void tp_turn_free(struct tp_turn *turn);
 
 /**
  * Apply what can change while it runs: realm, users, secrets, deny, allow, max_allocations,
- * limits.  The rest of conf is not looked at.  Allocations stay, those of users who are gone too,
- * until they end by themselves; what the new lists deny ends in tp_turn_recheck().
+ * limits, listeners (what is known of them), alternates, redirect, default_is_listener, mobility
+ * (who has a ticket keeps it).  The rest of conf is not looked at.  Allocations stay, those of
+ * users who are gone too, until their time ends: no request of such a user is accepted any more.
+ * What the new lists deny ends in tp_turn_recheck().
  *
  * @return 0 or -ENOMEM: nothing was changed
  */

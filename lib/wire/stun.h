@@ -108,7 +108,8 @@ enum tp_stun_err {
 	X(FINGERPRINT, 0x8028)               \
 	X(RESPONSE_ORIGIN, 0x802b)           \
 	X(OTHER_ADDRESS, 0x802c)             \
-	X(MOBILITY_TICKET, 0x8030)
+	X(MOBILITY_TICKET, 0x8030)           \
+	X(DRAFT_ADDITIONAL_FAMILY, 0x8032) /* ADDITIONAL-ADDRESS-FAMILY, before it had a number */
 
 enum tp_stun_attr {
 #define X(name, type) TP_STUN_ATTR_##name = (type),

@@ -60,6 +60,7 @@ def default_conf(net, mode):
         # The lab's addresses are private ones, which `recommended` denies.
         "peers": {"deny": ["recommended"], "allow": ["10.88.0.0/13", "fd90::/13"]},
         "legacy_channels": True,  # Debian's uclient picks channels of RFC 5766
+        "legacy_attributes": True,  # and asks for a second family by a draft's number
         "interfaces": [interface(net, name, mode) for name in interfaces],
     }
     if mode != "off":

@@ -67,6 +67,44 @@ def test_sighup_lets_new_users_in_and_leaves_calls_alone(one, make_relay, open_c
     call.both(b"after")
 
 
+@pytest.mark.parametrize("change", ["removed", "password"])
+def test_a_user_who_is_gone_loses_the_allocation(one, make_relay, open_client, change):
+    """RFC 8489 section 9.2.4: 401; what is allocated is used on until its time is over."""
+    relay = make_relay(one).start()
+    call = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[4]), 4).wait_fast()
+    name = {"removed": "carol", "password": "alice"}[change]
+    rewrite(relay, lambda conf: conf["auth"].update(users=[{"name": name, "password": "lewis"}]))
+    assert reload(relay) == (0, {"ok": True, "restart": []})
+    assert call.client.refresh(600).error == 401
+    assert call.client.bind(call.number, *call.peer_address).error == 401
+    assert call.client.permit(call.peer_address[0]).error == 401
+    call.both(b"until its time is over")
+    # the client of whom it was, with what counts now
+    call.client.username, call.client.password, call.client.key = name, "lewis", None
+    assert call.client.refresh(0).error == {"removed": 441, "password": 0}[change]
+
+
+def test_redirect_default_family_and_mobility_are_live(one, make_relay, open_client):
+    relay = make_relay(one).start()
+    call = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[4]), 4).wait_fast()
+
+    def change(conf):
+        conf["default_family"] = "listener"
+        conf["mobility"] = True
+        conf["redirect"] = {"servers": [{"address": "203.0.113.20"}, {"address": "2001:db8::20"}],
+                            "when": "draining"}
+
+    rewrite(relay, change)
+    assert reload(relay) == (0, {"ok": True, "restart": []})
+    client = open_client(one, 6)
+    client.allocate()
+    assert ":" in client.relayed[0][0]
+    rewrite(relay, lambda conf: conf["redirect"].update(when="always"))
+    assert reload(relay) == (0, {"ok": True, "restart": []})
+    assert open_client(one, 4).allocate_request().error == 300
+    call.both(b"still here")
+
+
 def test_a_broken_file_changes_nothing(one, make_relay, open_client):
     relay = make_relay(one).start()
     call = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[4]), 4).wait_fast()

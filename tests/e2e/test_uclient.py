@@ -221,6 +221,58 @@ def test_dont_fragment(one, start, echo_peer, coturn, at_relay, asked, mode):
         carried_by_workers(stats, "send_4to4", "data_4to4", few=FEW + early)
 
 
+def all_are_dual(relay):
+    """Each allocation began with a relayed address of either family."""
+    starts = re.findall(r"allocation_start .* relayed=\[(.*?)\] started", relay.log)
+    assert len(starts) >= CLIENTS
+    for relayed in starts:
+        assert re.fullmatch(r'"[\d.]+:\d+","\[[\da-f:]+\]:\d+"', relayed), relayed
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("how", ["channels", "indications"])
+@pytest.mark.parametrize("peer", [4, 6])
+def test_dual_allocation(one, start, echo_peer, coturn, at_relay, peer, how, mode):
+    """-Z: both families in one allocation (RFC 8656 section 7.2), asked for by a draft's number."""
+    client = 10 - peer if how == "indications" else 4
+    relay = start(one, mode)
+    know_neighbours(one)
+    echo_peer(one)
+    options = INDICATIONS if how == "indications" else ()
+    uclient(relay, coturn, client, "-c", "-Z", *options, "-e", one.PEER[peer])
+    all_are_dual(relay)
+    stats = relay.settled()
+    relays.check_sums(stats)
+    if mode == "off":
+        carried_by_kernel(stats)
+    elif how == "channels":
+        carried_by_workers(stats, f"up_{client}to{peer}", f"down_{peer}to{client}")
+    else:
+        paths = f"send_{client}to{peer}", f"data_{peer}to{client}"
+        carried_by_workers(stats, *paths, few=FEW + sent_too_early(at_relay))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("how", ["channels", "indications"])
+@pytest.mark.parametrize("relayed", [4, 6])
+def test_client_to_client_of_dual_allocations(one, start, coturn, at_relay, relayed, how, mode):
+    client = 10 - relayed if how == "indications" else 4
+    relay = start(one, mode)
+    know_neighbours(one)
+    options = INDICATIONS if how == "indications" else ()
+    uclient(relay, coturn, client, "-c", "-Z", "-y", *options, *family_options(relayed))
+    all_are_dual(relay)
+    stats = relay.settled()
+    relays.check_sums(stats)
+    if mode == "off":
+        carried_by_kernel(stats, times=1)
+    elif how == "channels":
+        carried_by_workers(stats, f"hairpin_{client}to{client}")
+    else:
+        few = FEW + sent_too_early(at_relay)
+        carried_by_workers(stats, f"hairpin_indication_{client}to{client}", few=few)
+
+
 def test_mobility_is_not_required(one, start, echo_peer, coturn):
     """RFC 8016 section 3.1: -M asks for a ticket, and goes on without one."""
     relay = start(one, "copy")

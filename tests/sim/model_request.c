@@ -310,6 +310,15 @@ static unsigned ask_limits(struct model *m, const struct model_want *want, unsig
 	return 508;
 }
 
+/* A peer named twice is one. */
+static bool was_named(const struct model_ask *ask, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (tp_addr_same_ip(&ask->peer[i], &ask->peer[n]))
+			return true;
+	return false;
+}
+
 unsigned model_permit(struct model *m, struct model_want *want)
 {
 	struct model_ask *ask = &want->ask;
@@ -327,7 +336,7 @@ unsigned model_permit(struct model *m, struct model_want *want)
 	for (unsigned i = 0; code == 0 && i < ask->n_peers; i++)
 		code = check_peer(m, want, &ask->peer[i], false);
 	for (unsigned i = 0; i < ask->n_peers; i++)
-		n_new += !model_has_permission(want->alloc, &ask->peer[i]);
+		n_new += !model_has_permission(want->alloc, &ask->peer[i]) && !was_named(ask, i);
 	if (code == 0)
 		code = ask_limits(m, want, n_new, 0, n_new);
 	want->change = MODEL_PERMIT;

@@ -113,6 +113,41 @@ static void allocate_is_checked_in_the_order_of_the_rfc(void **state)
 	}
 }
 
+/* An option: as section 7.2 has it for the attribute's own number; else optional and unexpected. */
+static void the_drafts_number_of_additional_family_is_taken_if_allowed(void **state)
+{
+#define DRAFT(bytes) RIG_RAW(DRAFT_ADDITIONAL_FAMILY, bytes)
+	static const struct {
+		uint16_t want, want_ignored;
+		struct rig_attr attrs[4];
+	} cases[] = {
+		{ 0, 0, { RIG_UDP, DRAFT("\2\0\0\0") } },
+		{ 400, 0, { RIG_UDP, DRAFT("\1\0\0\0") } },
+		{ 400, 0, { RIG_UDP, DRAFT("\2") } },
+		{ 400, 0, { RIG_UDP, DRAFT("\2\0\0\0"), RIG_IPV4 } },
+		{ 400, 0, { RIG_UDP, DRAFT("\2\0\0\0"), EVEN_PAIR } },
+		{ 400, 508,
+				{ RIG_UDP, DRAFT("\2\0\0\0"),
+						RIG_RAW(RESERVATION_TOKEN, "12345678") } },
+	};
+	struct rig *r = *state;
+
+	for (size_t i = 0; i < 2 * N(cases); i++) {
+		const bool is_taken = i >= N(cases);
+		const uint16_t want = is_taken ? cases[i % N(cases)].want
+					       : cases[i % N(cases)].want_ignored;
+		struct rig_client c;
+
+		r->conf.legacy_attributes = is_taken;
+		rig_restart(r);
+		c = rig_alice(r, CLIENT, 4711);
+		assert_int_equal(rig_request(r, &c, TP_STUN_ALLOCATE, cases[i % N(cases)].attrs),
+				want);
+		if (want == 0)
+			assert_int_equal(rig_relayed(r, TP_IPV6).family, is_taken ? TP_IPV6 : 0);
+	}
+}
+
 /* Step 2 comes before all that is about the request itself. */
 static void a_five_tuple_in_use_is_437_whatever_is_asked(void **state)
 {
@@ -606,6 +641,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_test(allocate_is_checked_in_the_order_of_the_rfc),
+		rig_test(the_drafts_number_of_additional_family_is_taken_if_allowed),
 		rig_test(a_five_tuple_in_use_is_437_whatever_is_asked),
 		rig_test(success_tells_relayed_and_mapped_address_and_lifetime),
 		rig_test(a_retransmission_gets_the_same_bytes),

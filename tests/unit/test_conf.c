@@ -160,6 +160,7 @@ static void four_lines_are_enough_and_the_rest_has_defaults(void **state)
 	assert_int_equal(conf->n_alternates, 0);
 	assert_int_equal(conf->default_family, TP_CONF_FAMILY_IPV4);
 	assert_false(conf->mobility);
+	assert_false(conf->legacy_attributes);
 	assert_false(conf->legacy_channels);
 	assert_int_equal(conf->dscp, TP_DSCP_COPY);
 	assert_int_equal(conf->lowest_ipv6_mtu, 1280);
@@ -199,6 +200,7 @@ static const char every_option[] =
 		"log: { allocations: false }\n"
 		"redirect: { when: full, servers: [ { address: 192.0.2.20, port: 3479 }, { address: '2001:db8::20' } ] }\n"
 		"default_family: listener\n"
+		"legacy_attributes: true\n"
 		"mobility: true\n"
 		"legacy_channels: true\n"
 		"dscp: clear\n"
@@ -250,6 +252,7 @@ static void options_that_are_given_are_taken(void **state)
 	assert_addr(&conf->alternates[1], "2001:db8::20", 3478);
 	assert_int_equal(conf->default_family, TP_CONF_FAMILY_LISTENER);
 	assert_true(conf->mobility);
+	assert_true(conf->legacy_attributes);
 	assert_true(conf->legacy_channels);
 	assert_int_equal(conf->dscp, TP_DSCP_CLEAR);
 	assert_int_equal(conf->lowest_ipv6_mtu, 1500);
@@ -406,7 +409,7 @@ static const struct {
 	  FILE_NAME ":5: relm: unknown option (did you mean realm?)\n" },
 	{ "an option unheard of",
 	  BASE "cheese: x\n",
-	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, redirect, default_family, mobility, legacy_channels, dscp, lowest_ipv6_mtu, interfaces, cores, eal, control, log, metrics)\n" },
+	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, redirect, default_family, mobility, legacy_channels, legacy_attributes, dscp, lowest_ipv6_mtu, interfaces, cores, eal, control, log, metrics)\n" },
 	{ "limits that are not built",
 	  BASE "limits: { cheese: 0 }\n",
 	  FILE_NAME ":5: limits.cheese: unknown option (there are: allocations, channels, allocation_bps, allocation_pps, allocations_per_user, channels_per_allocation, permissions_per_allocation, new_peers_per_sec, unauthenticated_per_source, unauthenticated_total)\n" },
@@ -1004,6 +1007,9 @@ static void what_is_live_is_adopted_and_nothing_else(void **state)
 			 "auth: { users: [ { name: carol, password: x } ], secrets: [ a, b ] }\n"
 			 "peers: { deny: [ 10.0.0.0/8, 11.0.0.0/8 ], allow: [ 10.1.0.0/16 ] }\n"
 			 "limits: { allocations: 5, channels: 6 }\n"
+			 "redirect: { servers: [ { address: 192.0.2.20 } ], when: full }\n"
+			 "default_family: listener\n"
+			 "mobility: true\n"
 			 "dscp: clear\n");
 	tp_conf_adopt(running, file);
 	text = print(running);
@@ -1015,6 +1021,11 @@ static void what_is_live_is_adopted_and_nothing_else(void **state)
 	assert_int_equal(running->n_allow, 1);
 	assert_int_equal(running->max_allocations, 5);
 	assert_int_equal(running->max_channels, 65536);
+	assert_true(running->has_redirect);
+	assert_int_equal(running->n_alternates, 1);
+	assert_int_equal(running->redirect, TP_TURN_REDIRECT_FULL);
+	assert_int_equal(running->default_family, TP_CONF_FAMILY_LISTENER);
+	assert_true(running->mobility);
 	assert_int_equal(running->dscp, TP_DSCP_COPY);
 	assert_non_null(strstr(text, "192.0.2.10"));
 	assert_null(strstr(text, "192.0.2.7"));

@@ -237,6 +237,37 @@ static void too_many_permissions_of_one_allocation_are_508_and_none_is_installed
 	assert_int_equal(rig_counts(r).channels, 0);
 }
 
+/* A peer that is named twice is one peer: RFC 8656 section 10.2 installs or refreshes. */
+static void a_peer_that_is_named_twice_counts_once(void **state)
+{
+	struct rig *r = *state;
+	const struct rig_client a = rig_alice(r, CLIENT, 1);
+
+	set_limits(r,
+			(struct tp_turn_limits){
+					.permissions_per_allocation = 2, .new_peers_per_sec = 1 });
+	rig_allocate(r, &a);
+	assert_int_equal(rig_ask(r, &a, TP_STUN_CREATE_PERMISSION, RIG_PEER("203.0.113.1", 0),
+					 RIG_PEER("203.0.113.2", 1), RIG_PEER("203.0.113.1", 2),
+					 RIG_PEER("203.0.113.2", 3), RIG_PEER("203.0.113.2", 3)),
+			0);
+	assert_int_equal(rig_counts(r).permissions, 2);
+	assert_int_equal(rig_ask(r, &a, TP_STUN_CREATE_PERMISSION, RIG_PEER("203.0.113.1", 0),
+					 RIG_PEER("203.0.113.3", 0), RIG_PEER("203.0.113.3", 0)),
+			TP_STUN_INSUFFICIENT_CAPACITY);
+	set_limits(r, (struct tp_turn_limits){ .new_peers_per_sec = 1 });
+	/* eight of the ten are left */
+	for (uint8_t i = 3; i <= 10; i++) {
+		char ip[32];
+
+		snprintf(ip, sizeof(ip), "203.0.113.%u", i);
+		assert_int_equal(rig_ask(r, &a, TP_STUN_CREATE_PERMISSION, RIG_PEER(ip, 0),
+						 RIG_PEER(ip, 1)),
+				0);
+	}
+	assert_int_equal(rig_permit(r, &a, "203.0.113.11"), TP_STUN_INSUFFICIENT_CAPACITY);
+}
+
 static uint16_t permit_number(struct rig *r, const struct rig_client *c, uint32_t i)
 {
 	char ip[TP_ADDR_STRLEN];
@@ -462,6 +493,7 @@ int main(void)
 		rig_test(a_full_server_is_508_and_counted),
 		rig_test(too_many_channels_of_one_allocation_are_508),
 		rig_test(too_many_permissions_of_one_allocation_are_508_and_none_is_installed),
+		rig_test(a_peer_that_is_named_twice_counts_once),
 		rig_test(new_peers_have_a_rate_and_old_ones_none),
 		rig_test(answers_to_a_source_are_bounded_whatever_it_asks),
 		rig_test(the_total_is_for_those_who_may_be_forged),

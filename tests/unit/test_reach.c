@@ -117,8 +117,8 @@ static void users_and_limits_change_and_nonces_stay(void **state)
 	assert_int_equal(tp_turn_reload(r->turn, &r->conf), 0);
 	assert_int_equal(rig_ask(r, &carol, TP_STUN_ALLOCATE, RIG_UDP), 0);
 	assert_int_equal(rig_ask(r, &other, TP_STUN_ALLOCATE, RIG_UDP), 401);
-	/* What is there goes on. */
-	assert_int_equal(rig_ask(r, &alice, TP_STUN_REFRESH, RIG_NONE), 0);
+	/* What is there runs out: who is no user any more can not refresh it. */
+	assert_int_equal(rig_ask(r, &alice, TP_STUN_REFRESH, RIG_NONE), 401);
 	carol.tuple.client.port = 4;
 	rig_learn(r, &carol);
 	assert_int_equal(rig_ask(r, &carol, TP_STUN_ALLOCATE, RIG_UDP), 508);

@@ -52,6 +52,37 @@ static void binding_lists_the_attributes_it_does_not_know(void **state)
 			r->answer.attr[TP_STUN_UNKNOWN_ATTRIBUTES_AT].data, listed, sizeof(listed));
 }
 
+/*
+ * RFC 8489 section 6.3: known but unexpected attributes SHOULD be ignored, whatever is in them;
+ * comprehension-required ones too, since section 6.3.1 has 420 for unknown ones only.
+ */
+static void what_only_answers_have_is_ignored_in_a_request(void **state)
+{
+	static const struct rig_attr odd[][2] = {
+		{ RIG_RAW(MAPPED_ADDRESS, "\0\1\0\1\1\2\3\4"), RIG_END },
+		{ RIG_RAW(MAPPED_ADDRESS, "x"), RIG_END },
+		{ RIG_RAW(XOR_MAPPED_ADDRESS, ""), RIG_END },
+		{ RIG_RAW(ERROR_CODE, "\0\0\4\1"), RIG_END },
+		{ RIG_RAW(UNKNOWN_ATTRIBUTES, "\0\1"), RIG_END },
+		{ RIG_RAW(XOR_RELAYED_ADDRESS, "\0\1\0\1\1\2\3\4"), RIG_END },
+		{ RIG_RAW(RESPONSE_ORIGIN, "\0\1\0\1\1\2\3\4"), RIG_END },
+		{ RIG_RAW(OTHER_ADDRESS, "\0\1\0\1\1\2\3\4"), RIG_END },
+		{ RIG_RAW(ALTERNATE_SERVER, "\0\1\0\1\1\2\3\4"), RIG_END },
+	};
+	struct rig *r = *state;
+	const struct rig_client c = rig_alice(r, CLIENT, 4711);
+
+	rig_allocate(r, &c);
+	for (size_t i = 0; i < N(odd); i++) {
+		assert_int_equal(bind_with(r, &c, odd[i]), 0);
+		assert_true(tp_stun_has(&r->answer, TP_STUN_XOR_MAPPED_ADDRESS_AT));
+		assert_int_equal(rig_request(r, &c, TP_STUN_REFRESH, odd[i]), 0);
+		assert_int_equal(rig_ask(r, &c, TP_STUN_CREATE_PERMISSION, odd[i][0],
+						 RIG_PEER("203.0.113.1", 0)),
+				0);
+	}
+}
+
 static void fingerprint_is_answered_with_fingerprint(void **state)
 {
 	const struct rig_client c = rig_client_of(CLIENT, 4711, "", "");
@@ -422,6 +453,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		rig_test(binding_tells_the_source_address_without_credentials),
 		rig_test(binding_lists_the_attributes_it_does_not_know),
+		rig_test(what_only_answers_have_is_ignored_in_a_request),
 		rig_test(fingerprint_is_answered_with_fingerprint),
 		rig_test(an_answer_leaves_with_a_full_ttl),
 		rig_test(an_answer_that_can_not_be_sent_is_counted),
