@@ -248,6 +248,18 @@ static void retransmit_late(struct town *t, struct client *cl)
 	}
 }
 
+/* A spent ticket, even in a transaction that is known, is good for nobody elsewhere. */
+static void try_elsewhere(struct town *t, struct client *cl, struct ask *ask)
+{
+	uint16_t port = cl->tuple.client.port;
+
+	change_port(t, cl);
+	ask->is_again = true;
+	if (cl->tuple.client.port != port && insist(t, cl, ask) != 400)
+		sim_fail("a spent ticket is good elsewhere");
+	cl->tuple.client.port = port;
+}
+
 /* Elsewhere it is known by its ticket; then it is heard by both. */
 static void good_move(struct town *t, struct client *cl)
 {
@@ -263,6 +275,8 @@ static void good_move(struct town *t, struct client *cl)
 	good_ask(t, cl, &ask);
 	if (one_in(&t->choose, 8))
 		retransmit_late(t, cl);
+	else if (one_in(&t->choose, 4))
+		try_elsewhere(t, cl, &ask);
 }
 
 /* IPv4, unless it was refused. */
