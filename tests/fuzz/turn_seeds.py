@@ -34,7 +34,7 @@ MIXTURES = {
 
 
 def seed(mixture, rng, length):
-    out = bytearray(rng.randbytes(16))
+    out = bytearray(rng.randbytes(40))
     names, weights = zip(*mixture.items())
     while len(out) < length:
         step = rng.choices(names, weights)[0]

@@ -90,6 +90,11 @@ static void choose_ticket(struct town *t, const struct client *cl, struct ask *a
 		cl = other;
 	ask->ticket = cl->ticket[one_in(c, 8)];
 	ask->ticket_len = cl->ticket_len;
+	/* As a retransmission would be, but with a nonce of where it is now. */
+	if (one_in(c, 6)) {
+		ask->is_again = true;
+		ask->ticket = cl->ticket[1];
+	}
 	if (one_in(c, 32))
 		ask->ticket_len = choose(c, MODEL_TICKET_LEN);
 }
@@ -299,7 +304,9 @@ size_t ask_write(struct town *t, struct client *cl, const struct ask *ask, uint8
 	struct ref_out o;
 
 	cl->n_asked++;
-	memcpy(tid + 4, &cl->n_asked, 8);
+	if (ask->ticket != NULL && !ask->is_again)
+		cl->n_moved = cl->n_asked;
+	memcpy(tid + 4, ask->is_again ? &cl->n_moved : &cl->n_asked, 8);
 	memcpy(data + 8, tid, sizeof(tid));
 	memset(out, 0, TOWN_DATAGRAM);
 	if (ask->method == 0)

@@ -3,6 +3,7 @@
 #include "town.h"
 
 #include "base/clock.h"
+#include "turn/mobility.h"
 #include "wire/integrity.h"
 
 #include <errno.h>
@@ -29,8 +30,9 @@ static void use_secret(struct world *w, struct client *cl, unsigned i)
 	const struct tp_turn_secret *secret = &w->secrets[i % 2];
 	uint8_t mac[20];
 
-	snprintf(cl->name, sizeof(cl->name), "%lu:guest%u", (unsigned long)(w->now.wall_sec + 7200),
-			i);
+	/* Two names of one id are one user. */
+	snprintf(cl->name, sizeof(cl->name), "%lu:guest%u",
+			(unsigned long)(w->now.wall_sec + 7200 + i), i % 2);
 	tp_hmac_sha1(secret->data, secret->len, &(struct tp_bytes){ cl->name, strlen(cl->name) }, 1,
 			mac);
 	EVP_EncodeBlock((unsigned char *)cl->password, mac, sizeof(mac));
@@ -184,6 +186,8 @@ static unsigned insist(struct town *t, struct client *cl, const struct ask *ask)
 		uint8_t data[TOWN_DATAGRAM];
 		size_t len = ask_write(t, cl, ask, data);
 
+		memcpy(cl->last, data, len);
+		cl->last_len = len;
 		v = town_deliver(t, &cl->tuple, data, len);
 		if (v == TP_SLOW_DROP_SEND) /* lost: the same again */
 			v = town_deliver(t, &cl->tuple, data, len);
@@ -227,6 +231,35 @@ static void change_port(struct town *t, struct client *cl)
 	t->n_moves++;
 }
 
+/* The request that spent a ticket again: now, in the last moment, and when that is over. */
+static void retransmit_late(struct town *t, struct client *cl)
+{
+	static const uint64_t after_ns[] = { 0, TP_MOBILITY_OLD_SEC * TP_NS_PER_SEC - 1, 1 };
+	struct world *w = &t->world;
+	uint64_t end_ns = w->now.mono_ns + TP_MOBILITY_OLD_SEC * TP_NS_PER_SEC;
+
+	/* Nobody who is good is late for it. */
+	for (unsigned i = 0; i < t->n_clients; i++)
+		if (client_wake_ns(&t->client[i]) <= end_ns)
+			return;
+	for (size_t i = 0; i < sizeof(after_ns) / sizeof(after_ns[0]); i++) {
+		world_sleep(w, after_ns[i]);
+		town_deliver(t, &cl->tuple, cl->last, cl->last_len);
+	}
+}
+
+/* A spent ticket, even in a transaction that is known, is good for nobody elsewhere. */
+static void try_elsewhere(struct town *t, struct client *cl, struct ask *ask)
+{
+	uint16_t port = cl->tuple.client.port;
+
+	change_port(t, cl);
+	ask->is_again = true;
+	if (cl->tuple.client.port != port && insist(t, cl, ask) != 400)
+		sim_fail("a spent ticket is good elsewhere");
+	cl->tuple.client.port = port;
+}
+
 /* Elsewhere it is known by its ticket; then it is heard by both. */
 static void good_move(struct town *t, struct client *cl)
 {
@@ -240,6 +273,10 @@ static void good_move(struct town *t, struct client *cl)
 	memcpy(ticket, cl->ticket[0], sizeof(ticket));
 	ask.ticket = ticket;
 	good_ask(t, cl, &ask);
+	if (one_in(&t->choose, 8))
+		retransmit_late(t, cl);
+	else if (one_in(&t->choose, 4))
+		try_elsewhere(t, cl, &ask);
 }
 
 /* IPv4, unless it was refused. */

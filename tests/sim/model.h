@@ -23,7 +23,7 @@
 #define MODEL_PERMISSIONS 64 /* of one allocation; nothing in a simulation asks for more */
 #define MODEL_CHANNELS 128
 #define MODEL_RESERVATIONS 64
-#define MODEL_NONCES 4096 /* as many before those that are past are swept out */
+#define MODEL_NONCES 262144 /* as many before those that are past are swept out */
 #define MODEL_USERS 8
 #define MODEL_NAME_MAX 64
 #define MODEL_ICMP 512

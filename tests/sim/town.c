@@ -305,6 +305,23 @@ static void flood(struct town *t)
 	}
 }
 
+/* Many peers at once, which is fine until it is too many a second. */
+static void greedy(struct town *t)
+{
+	struct client *cl = &t->client[choose(&t->choose, t->n_clients)];
+	struct ask ask = { .method = REF_CHANNEL_BIND, .n_peers = 1 };
+	uint8_t data[TOWN_DATAGRAM];
+
+	if (cl->character == GOOD || !cl->is_allocated || cl->relayed[0].family == 0)
+		return;
+	for (unsigned i = 0; i < 24; i++) {
+		ask.number = (uint16_t)(0x4100 + i);
+		if (tp_addr_parse("203.0.113.1", (uint16_t)(100 + i), &ask.peer[0]) < 0)
+			sim_fail("no address");
+		town_deliver(t, &cl->tuple, data, ask_write(t, cl, &ask, data));
+	}
+}
+
 static void trouble(struct town *t)
 {
 	struct world *w = &t->world;
@@ -312,6 +329,9 @@ static void trouble(struct town *t)
 	switch (choose(&t->choose, 12)) {
 	case 10:
 		flood(t);
+		break;
+	case 11:
+		greedy(t);
 		break;
 	case 9:
 		world_drain(w, one_in(&t->choose, 4));

@@ -51,6 +51,7 @@ struct client {
 	size_t nonce_len;
 	uint8_t ticket[2][MODEL_TICKET_LEN]; /* the last, and the one before it */
 	size_t ticket_len;
+	uint64_t n_moved; /* n_asked when it spent a ticket */
 	uint64_t n_asked; /* makes transaction ids */
 	/* What it believes. */
 	bool is_allocated;
@@ -92,6 +93,7 @@ struct ask {
 	bool is_mobile;        /* an empty MOBILITY-TICKET */
 	const uint8_t *ticket; /* whoever's; NULL: none */
 	size_t ticket_len;
+	bool is_again; /* the transaction id of who spent a ticket last */
 	bool has_token, has_fingerprint, has_unknown, has_tail, is_df;
 	bool is_unsigned, is_forged, is_nameless, is_bid_down;
 	size_t data_len;
