@@ -100,6 +100,7 @@ void tp_conf_free(struct tp_conf *conf)
 	free(conf->realm);
 	free(conf->listeners);
 	free(conf->listener_info);
+	free(conf->discovery);
 	free(conf->alternates);
 	free(conf->relays);
 	free(conf->deny);

@@ -91,6 +91,8 @@ struct tp_conf {
 	uint64_t allocation_bps; /* of each direction; 0: no limit */
 	uint32_t allocation_pps;
 	struct tp_turn_limits limits;
+	struct tp_turn_discovery *discovery;
+	uint32_t n_discovery;
 	bool has_redirect;
 	struct tp_addr *alternates; /* with ports */
 	uint32_t n_alternates;

@@ -228,6 +228,103 @@ static int build_prefixes(
 	return 0;
 }
 
+/* @return the listener of this address and port, or NULL */
+static const struct tp_turn_listener *listener_at(
+		const struct tp_conf *conf, const struct tp_addr *local)
+{
+	for (uint32_t i = 0; i < conf->n_listeners; i++)
+		if (tp_addr_equal(&conf->listeners[i], local))
+			return &conf->listener_info[i];
+	return NULL;
+}
+
+/* All four are listeners, and by what clients call them they are two addresses as well. */
+static void check_discovery_places(struct tp_conf_file *file, const struct tp_conf *conf,
+		const struct tp_turn_discovery *d, const char *path)
+{
+	const struct tp_turn_listener *at[4];
+	char text[TP_ADDR_STRLEN];
+
+	for (unsigned place = 0; place < 4; place++) {
+		const struct tp_addr a = tp_turn_discovery_at(d, place);
+
+		at[place] = listener_at(conf, &a);
+		tp_addr_format(&a, text);
+		if (at[place] == NULL) {
+			tp_conf_error(file, path, "%s must be in listen, too", text);
+			return;
+		}
+		if (at[place]->is_anycast) {
+			tp_conf_error(file, path,
+					"%s is anycast: another server may have the other", text);
+			return;
+		}
+	}
+	if (!tp_addr_same_ip(&at[0]->external, &at[1]->external) ||
+			!tp_addr_same_ip(&at[2]->external, &at[3]->external) ||
+			tp_addr_same_ip(&at[0]->external, &at[2]->external))
+		tp_conf_error(file, path,
+				"listen[].external must be one for each of the two addresses, and "
+				"two");
+}
+
+/* A listener has one other address and one other port. */
+static void check_discovery_apart(
+		struct tp_conf_file *file, const struct tp_conf *conf, uint32_t i, uint32_t j)
+{
+	for (unsigned pair = 0; pair < 16; pair++) {
+		const struct tp_addr a = tp_turn_discovery_at(&conf->discovery[i], pair / 4);
+		const struct tp_addr b = tp_turn_discovery_at(&conf->discovery[j], pair % 4);
+
+		if (!tp_addr_equal(&a, &b))
+			continue;
+		tp_conf_error(file, tp_conf_path("discovery[%u].address", i).text,
+				"has a listener of discovery[%u]", j);
+		return;
+	}
+}
+
+static void check_discovery(struct tp_conf_file *file, const struct tp_conf *conf, uint32_t i)
+{
+	const struct tp_turn_discovery *d = &conf->discovery[i];
+	const struct tp_conf_path path = tp_conf_path("discovery[%u].address", i);
+
+	if (d->address[0].family != d->address[1].family)
+		tp_conf_error(file, tp_conf_path("discovery[%u].other_address", i).text,
+				"must be of the same family as address, IPv%u",
+				d->address[0].family);
+	else if (tp_addr_same_ip(&d->address[0], &d->address[1]))
+		tp_conf_error(file, tp_conf_path("discovery[%u].other_address", i).text,
+				"must not be the same as address");
+	else if (d->port[0] == d->port[1])
+		tp_conf_error(file, tp_conf_path("discovery[%u].other_port", i).text,
+				"must not be the same as port");
+	else
+		check_discovery_places(file, conf, d, path.text);
+	for (uint32_t j = 0; j < i; j++)
+		check_discovery_apart(file, conf, i, j);
+}
+
+static int build_discovery(
+		struct tp_conf_file *file, const struct tp_conf_raw *raw, struct tp_conf *conf)
+{
+	const struct tp_conf_raw_discovery *from = raw->discovery;
+
+	conf->discovery = calloc(raw->n_discovery + 1, sizeof(*conf->discovery));
+	if (conf->discovery == NULL)
+		return -ENOMEM;
+	conf->n_discovery = raw->n_discovery;
+	for (uint32_t i = 0; i < raw->n_discovery; i++) {
+		conf->discovery[i] = (struct tp_turn_discovery){
+			.address = { address(from[i].address, 0),
+					address(from[i].other_address, 0) },
+			.port = { from[i].port, from[i].other_port },
+		};
+		check_discovery(file, conf, i);
+	}
+	return 0;
+}
+
 /* A client must be sent to an address of its own family (RFC 8489 section 10). */
 static void check_redirect(struct tp_conf_file *file, const struct tp_conf *conf, uint32_t i)
 {
@@ -282,6 +379,8 @@ int tp_conf_build_addresses(
 	build_ports(file, raw, conf);
 	build_metrics(raw, conf);
 	err = build_listeners(file, raw, conf);
+	if (err == 0)
+		err = build_discovery(file, raw, conf);
 	if (err == 0)
 		err = build_redirect(file, raw, conf);
 	if (err == 0)

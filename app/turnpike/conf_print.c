@@ -204,6 +204,21 @@ static void print_redirect(FILE *out, const struct tp_conf *conf)
 	}
 }
 
+static void print_discovery(FILE *out, const struct tp_conf *conf)
+{
+	if (conf->n_discovery > 0)
+		fputs("discovery:\n", out);
+	for (uint32_t i = 0; i < conf->n_discovery; i++) {
+		const struct tp_turn_discovery *d = &conf->discovery[i];
+
+		fputs("  - { address: ", out);
+		put_ip(out, &d->address[0]);
+		fprintf(out, ", port: %u, other_address: ", d->port[0]);
+		put_ip(out, &d->address[1]);
+		fprintf(out, ", other_port: %u }\n", d->port[1]);
+	}
+}
+
 static void print_log(FILE *out, const struct tp_conf *conf)
 {
 	fprintf(out, "log: { allocations: %s }\n", conf->logs_allocations ? "true" : "false");
@@ -251,6 +266,7 @@ void tp_conf_print(const struct tp_conf *conf, FILE *out)
 	print_prefixes(out, "deny", conf->deny, conf->n_deny);
 	print_prefixes(out, "allow", conf->allow, conf->n_allow);
 	print_limits(out, conf);
+	print_discovery(out, conf);
 	print_redirect(out, conf);
 	fprintf(out, "default_family: %s\n",
 			tp_conf_enum_name(tp_conf_family_names, conf->default_family));

@@ -362,6 +362,42 @@ static const struct tp_conf_option redirect_rows[] = {
 	{ .key = NULL },
 };
 
+static const struct tp_conf_option discovery_rows[] = {
+	{
+		.key = "address", .type = TP_CONF_TEXT, .is_required = true,
+		AT(struct tp_conf_raw_discovery, address),
+		.min = 1, .max = INET6_ADDRSTRLEN - 1, .check = tp_conf_text_listener,
+		.unit = "IPv4 or IPv6 address",
+		.help = "The first address.",
+	},
+	{
+		.key = "port", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_discovery, port),
+		.min = 1, .max = 65535, .def = "3478",
+		.unit = "UDP port",
+		.help = "The first port.",
+	},
+	{
+		.key = "other_address", .type = TP_CONF_TEXT, .is_required = true,
+		AT(struct tp_conf_raw_discovery, other_address),
+		.min = 1, .max = INET6_ADDRSTRLEN - 1, .check = tp_conf_text_listener,
+		.unit = "another address of the same family",
+		.help = "The second address.",
+	},
+	{
+		.key = "other_port", .type = TP_CONF_UINT,
+		AT(struct tp_conf_raw_discovery, other_port),
+		.min = 1, .max = 65535, .def = "3479",
+		.unit = "UDP port",
+		.help = "The second port.",
+	},
+	{ .key = NULL },
+};
+
+static const struct tp_conf_option discovery_item = {
+	.key = "", .type = TP_CONF_MAPPING, .rows = discovery_rows,
+};
+
 static const struct tp_conf_option limits_rows[] = {
 	{
 		.key = "allocations", .type = TP_CONF_UINT, .is_live = true,
@@ -600,7 +636,10 @@ static const struct tp_conf_option root_rows[] = {
 		.example =
 			"- address: 192.0.2.10\n"
 			"- address: \"2001:db8::10\"\n"
-			"  port: 3478\n",
+			"  port: 3478\n"
+			"#- { address: 192.0.2.10, port: 3479 }     # with these three: discovery, below\n"
+			"#- { address: 192.0.2.11, port: 3478 }\n"
+			"#- { address: 192.0.2.11, port: 3479 }\n",
 	},
 	{
 		.key = "relay", .type = TP_CONF_MAPPING, .is_required = true,
@@ -623,6 +662,19 @@ static const struct tp_conf_option root_rows[] = {
 		AT(struct tp_conf_raw, limits), .rows = limits_rows,
 		.help = "Totals, which bound the memory that clients can take; what one user, one allocation and one "
 			"source may have; and how fast.",
+	},
+	{
+		.key = "discovery", .type = TP_CONF_LIST, .is_off = true,
+		AT_LIST(struct tp_conf_raw, discovery),
+		.min = 0, .max = TP_STEER_MAX_LISTENERS / 4, .rows = &discovery_item,
+		.unit = "entries",
+		.help = "NAT behaviour discovery (RFC 5780) at two addresses and two ports, all four pairs of which must "
+			"be in listen: a Binding may ask by CHANGE-REQUEST for an answer from another of them, and is "
+			"told of them, so that the packet that answers has up to 2.5 times the bytes of the one that "
+			"asked (limits.unauthenticated_per_source bounds them).  Without it CHANGE-REQUEST is 420 (Unknown Attribute), "
+			"as PADDING and RESPONSE-PORT are in any case.",
+		.example =
+			"- { address: 192.0.2.10, port: 3478, other_address: 192.0.2.11, other_port: 3479 }\n",
 	},
 	{
 		.key = "redirect", .type = TP_CONF_MAPPING, .is_off = true, .is_live = true,

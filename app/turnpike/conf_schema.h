@@ -73,6 +73,11 @@ struct tp_conf_raw_server {
 	uint16_t port;
 };
 
+struct tp_conf_raw_discovery {
+	char *address, *other_address;
+	uint16_t port, other_port;
+};
+
 struct tp_conf_raw_redirect {
 	struct tp_conf_raw_server *servers;
 	uint32_t n_servers;
@@ -160,6 +165,8 @@ struct tp_conf_raw {
 	struct tp_conf_raw_auth auth;
 	struct tp_conf_raw_peers peers;
 	struct tp_conf_raw_limits limits;
+	struct tp_conf_raw_discovery *discovery;
+	uint32_t n_discovery;
 	struct tp_conf_raw_redirect *redirect; /* NULL: absent */
 	int default_family;                    /* enum tp_conf_family */
 	bool mobility;

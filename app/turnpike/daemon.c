@@ -532,6 +532,8 @@ static struct tp_turn_conf turn_conf(const struct tp_conf *conf)
 		.default_is_listener = conf->default_family == TP_CONF_FAMILY_LISTENER,
 		.listeners = conf->listener_info,
 		.n_listeners = conf->n_listeners,
+		.discovery = conf->discovery,
+		.n_discovery = conf->n_discovery,
 		.alternates = conf->alternates,
 		.n_alternates = conf->n_alternates,
 		.redirect = conf->redirect,

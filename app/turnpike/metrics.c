@@ -202,6 +202,8 @@ static void write_turn(FILE *f, const struct tp_daemon *d)
 	gauge(f, "draining", "1 while no new allocations are made.", d->is_draining);
 	counter(f, "redirected_total", "Allocate requests answered 300 (Try Alternate).",
 			c.redirected);
+	counter(f, "changed_bindings_total",
+			"Binding requests answered from another listener (RFC 5780).", c.changed);
 	counter(f, "moved_total", "Moves of an allocation to a new client address.", c.moved);
 	gauge(f, "flows", "Flows that workers see.",
 			d->flows == NULL ? 0 : tp_flow_count(d->flows));

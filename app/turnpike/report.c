@@ -217,12 +217,12 @@ static json_t *turn_json(const struct tp_daemon *d)
 	struct tp_turn_counts c;
 
 	tp_turn_count(d->turn, &c);
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "allocations",
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "allocations",
 			(json_int_t)c.allocations, "permissions", (json_int_t)c.permissions,
 			"channels", (json_int_t)c.channels, "ports", (json_int_t)c.ports,
 			"reservations", (json_int_t)c.reservations, "users", (json_int_t)c.users,
 			"mobile", (json_int_t)c.mobile, "moved", (json_int_t)c.moved, "redirected",
-			(json_int_t)c.redirected);
+			(json_int_t)c.redirected, "changed", (json_int_t)c.changed);
 }
 
 static json_t *auth_json(const struct tp_daemon *d)

@@ -20,6 +20,7 @@
 #include "base/bucket.h"
 #include "turn/addr_index.h"
 #include "turn/auth.h"
+#include "turn/discovery.h"
 #include "turn/flood.h"
 #include "turn/mobility.h"
 #include "turn/policy.h"
@@ -179,6 +180,7 @@ struct tp_turn {
 	struct tp_turn_refused refused;
 	bool default_is_listener, legacy_attributes;
 	struct tp_redirect redirect;
+	struct tp_discovery discovery;
 	struct tp_mobility mobility;
 	struct tp_timers timers;
 	struct tp_bucket icmp;             /* Data indications about errors */

@@ -183,17 +183,32 @@ static bool authenticate(struct tp_request *rq, enum tp_slow_verdict *verdict)
 	return false;
 }
 
-/* ---- Binding (RFC 8489 section 12: not authenticated) ---- */
+/* ---- Binding (RFC 8489 section 12: not authenticated; RFC 5780 section 6) ---- */
 
 static enum tp_slow_verdict binding(struct tp_request *rq)
 {
 	enum tp_slow_verdict v = tp_request_charge(rq);
+	const struct tp_tuple *came = rq->tuple;
+	struct tp_tuple from = *came;
+	struct tp_discovery_way way;
+	bool is_changed;
 
 	if (v != TP_SLOW_ANSWERED)
 		return v;
+	if (tp_discovery_way(&rq->turn->discovery, &from.server, rq->msg, &way) != TP_STUN_OK)
+		return tp_request_refuse(rq, TP_STUN_BAD_REQUEST);
 	tp_request_begin(rq, TP_STUN_SUCCESS);
-	tp_stun_put_xor_addr(&rq->b, TP_STUN_ATTR_XOR_MAPPED_ADDRESS, &rq->tuple->client);
-	return tp_request_finish(rq);
+	tp_stun_put_xor_addr(&rq->b, TP_STUN_ATTR_XOR_MAPPED_ADDRESS, &from.client);
+	if (way.site == NULL)
+		return tp_request_finish(rq);
+	tp_discovery_put(&way, &from.client, &rq->b);
+	is_changed = !tp_addr_equal(&from.server, &way.site->local[way.from]);
+	from.server = way.site->local[way.from];
+	rq->tuple = &from;
+	v = tp_request_finish(rq);
+	rq->tuple = came;
+	rq->turn->count.changed += is_changed && v == TP_SLOW_ANSWERED;
+	return v;
 }
 
 /* ---- all of them ---- */

@@ -62,6 +62,8 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 	if (rc == 0)
 		rc = tp_redirect_init(&turn->redirect, conf);
 	if (rc == 0)
+		rc = tp_discovery_init(&turn->discovery, conf);
+	if (rc == 0)
 		rc = tp_turn_set_own(turn, conf->own, conf->n_own);
 	if (rc == 0)
 		rc = tp_relays_init(turn, conf);
@@ -97,6 +99,7 @@ void tp_turn_free(struct tp_turn *turn)
 	tp_auth_free(turn->auth);
 	tp_policy_free(turn->policy);
 	tp_redirect_fini(&turn->redirect);
+	tp_discovery_fini(&turn->discovery);
 	tp_timers_fini(&turn->timers);
 	tp_addr_index_fini(&turn->own);
 	free(turn->slots);
@@ -167,6 +170,8 @@ static enum tp_slow_verdict from_client_stun(struct tp_turn *turn, const struct 
 	case TP_STUN_PARSE_FINGERPRINT:
 		return TP_SLOW_DROP_FINGERPRINT;
 	}
+	if (msg.class == TP_STUN_REQUEST && msg.method == TP_STUN_BINDING)
+		tp_discovery_understand(&turn->discovery, &tuple->server, &msg);
 	if (msg.class == TP_STUN_REQUEST)
 		return tp_request_answer(turn, now, tuple, &msg);
 	if (msg.class != TP_STUN_INDICATION || msg.method != TP_STUN_SEND)

@@ -73,6 +73,25 @@ struct tp_turn_listener {
 	bool is_anycast;                /* of many servers: allocations live elsewhere (RFC 8155) */
 };
 
+/*
+ * Listeners between which a client may choose where its Binding is answered from (RFC 5780): all
+ * four pairs of one of two addresses and one of two ports.
+ */
+struct tp_turn_discovery {
+	struct tp_addr address[2]; /* local, of one family; ports play no part */
+	uint16_t port[2];
+};
+
+/* The listener of the first or second address (place 0, 2) and first or second port (0, 1). */
+static inline struct tp_addr tp_turn_discovery_at(
+		const struct tp_turn_discovery *discovery, unsigned place)
+{
+	struct tp_addr a = discovery->address[place >> 1];
+
+	a.port = discovery->port[place & 1];
+	return a;
+}
+
 /* When an Allocate is answered with 300 and another server's address. */
 enum tp_turn_redirect {
 	TP_TURN_REDIRECT_DRAINING, /* while tp_turn_drain() is in force */
@@ -167,6 +186,8 @@ struct tp_turn_conf {
 	/* What is to be known of listeners; one that is not here is unicast and not behind NAT. */
 	const struct tp_turn_listener *listeners;
 	uint32_t n_listeners;
+	const struct tp_turn_discovery *discovery; /* no listener is in two of them */
+	uint32_t n_discovery;
 	const struct tp_addr *alternates; /* ALTERNATE-SERVER, with ports; any number of a family */
 	uint32_t n_alternates;
 	enum tp_turn_redirect redirect;
@@ -426,6 +447,7 @@ struct tp_turn_counts {
 	uint32_t users;      /* who have allocations */
 	uint32_t mobile;     /* allocations that have a mobility ticket */
 	uint64_t redirected; /* Allocates answered 300, since the start */
+	uint64_t changed;    /* Bindings answered from another listener (RFC 5780), as well */
 	uint64_t moved;      /* times that an allocation's data took a new five-tuple, since then */
 };
 

@@ -115,6 +115,8 @@ enum tp_stun_attr {
 #define X(name, type) TP_STUN_ATTR_##name = (type),
 	TP_STUN_ATTRS(X)
 #undef X
+	/* RFC 5780; unknown to the decoder, since only some listeners know it */
+	TP_STUN_ATTR_CHANGE_REQUEST = 0x0003,
 };
 
 enum tp_stun_index {

@@ -179,6 +179,9 @@ static const char every_option[] =
 		"    port: 5349\n"
 		"  - address: 2001:db8::10\n"
 		"  - { address: 10.0.0.6, external: 192.0.2.11, anycast: true }\n"
+		"  - { address: 2001:db8::10, port: 3477 }\n"
+		"  - { address: 2001:db8::11, port: 3477 }\n"
+		"  - { address: 2001:db8::11, port: 3478 }\n"
 		"relay:\n"
 		"  addresses:\n"
 		"    - { address: 10.0.0.5, external: 192.0.2.10 }\n"
@@ -199,6 +202,7 @@ static const char every_option[] =
 		"  unauthenticated_per_source: 6, unauthenticated_total: 7 }\n"
 		"log: { allocations: false }\n"
 		"redirect: { when: full, servers: [ { address: 192.0.2.20, port: 3479 }, { address: '2001:db8::20' } ] }\n"
+		"discovery: [ { address: 2001:db8::10, other_address: 2001:db8::11, other_port: 3477 } ]\n"
 		"default_family: listener\n"
 		"legacy_attributes: true\n"
 		"mobility: true\n"
@@ -222,7 +226,12 @@ static void options_that_are_given_are_taken(void **state)
 	struct tp_conf *conf = load_good(every_option);
 
 	(void)state;
-	assert_int_equal(conf->n_listeners, 3);
+	assert_int_equal(conf->n_listeners, 6);
+	assert_int_equal(conf->n_discovery, 1);
+	assert_addr(&conf->discovery[0].address[0], "2001:db8::10", 0);
+	assert_addr(&conf->discovery[0].address[1], "2001:db8::11", 0);
+	assert_int_equal(conf->discovery[0].port[0], 3478);
+	assert_int_equal(conf->discovery[0].port[1], 3477);
 	assert_addr(&conf->listeners[0], "192.0.2.10", 5349);
 	assert_addr(&conf->listeners[1], "2001:db8::10", 3478);
 	assert_int_equal(conf->n_relays, 2);
@@ -401,6 +410,11 @@ static void deny_is_replaced_not_extended(void **state)
 
 /* clang-format off */
 /* want: the whole output */
+#define DISCOVERY "discovery: [ { address: 192.0.2.10, other_address: 192.0.2.11 } ]\n"
+#define GRID                                                              \
+	"{ address: 192.0.2.10 }, { address: 192.0.2.10, port: 3479 }, " \
+	"{ address: 192.0.2.11 }"
+
 static const struct {
 	const char *what, *yaml, *want;
 } refused[] = {
@@ -409,7 +423,7 @@ static const struct {
 	  FILE_NAME ":5: relm: unknown option (did you mean realm?)\n" },
 	{ "an option unheard of",
 	  BASE "cheese: x\n",
-	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, redirect, default_family, mobility, legacy_channels, legacy_attributes, dscp, lowest_ipv6_mtu, interfaces, cores, eal, control, log, metrics)\n" },
+	  FILE_NAME ":5: cheese: unknown option (there are: realm, listen, relay, auth, peers, limits, discovery, redirect, default_family, mobility, legacy_channels, legacy_attributes, dscp, lowest_ipv6_mtu, interfaces, cores, eal, control, log, metrics)\n" },
 	{ "limits that are not built",
 	  BASE "limits: { cheese: 0 }\n",
 	  FILE_NAME ":5: limits.cheese: unknown option (there are: allocations, channels, allocation_bps, allocation_pps, allocations_per_user, channels_per_allocation, permissions_per_allocation, new_peers_per_sec, unauthenticated_per_source, unauthenticated_total)\n" },
@@ -488,6 +502,34 @@ static const struct {
 	{ "a listener's other name of the other family",
 	  REALM "listen: [ { address: 192.0.2.10, external: \"2001:db8::10\" } ]\n" RELAY AUTH,
 	  FILE_NAME ":2: listen[0].external: 2001:db8::10: must be of the same family as address, IPv4\n" },
+	{ "discovery without the other address",
+	  BASE "discovery: [ { address: 192.0.2.10 } ]\n",
+	  FILE_NAME ":5: discovery[0].other_address: missing, and required\n" },
+	{ "discovery with an address of the other family",
+	  BASE "discovery: [ { address: 192.0.2.10, other_address: \"2001:db8::10\" } ]\n",
+	  FILE_NAME ":5: discovery[0].other_address: 2001:db8::10: must be of the same family as address, IPv4\n" },
+	{ "discovery with one address",
+	  BASE "discovery: [ { address: 192.0.2.10, other_address: 192.0.2.10 } ]\n",
+	  FILE_NAME ":5: discovery[0].other_address: 192.0.2.10: must not be the same as address\n" },
+	{ "discovery with one port",
+	  BASE "discovery: [ { address: 192.0.2.10, other_address: 192.0.2.11, other_port: 3478 } ]\n",
+	  FILE_NAME ":5: discovery[0].other_port: 3478: must not be the same as port\n" },
+	{ "discovery where nobody listens",
+	  BASE "discovery: [ { address: 192.0.2.10, other_address: 192.0.2.11 } ]\n",
+	  FILE_NAME ":5: discovery[0].address: 192.0.2.10: 192.0.2.10:3479 must be in listen, too\n" },
+	{ "discovery by an anycast address",
+	  REALM RELAY AUTH DISCOVERY
+	  "listen: [ " GRID ", { address: 192.0.2.11, port: 3479, anycast: true } ]\n",
+	  FILE_NAME ":4: discovery[0].address: 192.0.2.10: 192.0.2.11:3479 is anycast: another server may have the other\n" },
+	{ "discovery by addresses that are one outside",
+	  REALM RELAY AUTH DISCOVERY
+	  "listen: [ " GRID ", { address: 192.0.2.11, port: 3479, external: 192.0.2.10 } ]\n",
+	  FILE_NAME ":4: discovery[0].address: 192.0.2.10: listen[].external must be one for each of the two addresses, and two\n" },
+	{ "one listener in two of discovery",
+	  REALM RELAY AUTH
+	  "discovery: [ { address: 192.0.2.10, other_address: 192.0.2.11 }, { address: 192.0.2.11, other_address: 192.0.2.10 } ]\n"
+	  "listen: [ " GRID ", { address: 192.0.2.11, port: 3479 } ]\n",
+	  FILE_NAME ":4: discovery[1].address: 192.0.2.11: has a listener of discovery[0]\n" },
 	{ "a redirection without servers",
 	  BASE "redirect: { when: always }\n",
 	  FILE_NAME ":5: redirect.servers: missing, and required\n" },
