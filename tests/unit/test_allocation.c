@@ -148,7 +148,7 @@ static void the_drafts_number_of_additional_family_is_taken_if_allowed(void **st
 	}
 }
 
-/* Step 2 comes before all that is about the request itself. */
+/* Section 7.2 check 2, before all that is about the request itself. */
 static void a_five_tuple_in_use_is_437_whatever_is_asked(void **state)
 {
 	struct rig *r = *state;
@@ -160,6 +160,7 @@ static void a_five_tuple_in_use_is_437_whatever_is_asked(void **state)
 	assert_int_equal(rig_counts(r).allocations, 1);
 }
 
+/* Section 7.2: what a success response has. */
 static void success_tells_relayed_and_mapped_address_and_lifetime(void **state)
 {
 	struct rig *r = *state;
@@ -279,6 +280,7 @@ static void refresh_sets_the_lifetime_anew(void **state)
 	}
 }
 
+/* Section 8.2 */
 static void refresh_without_lifetime_means_the_default(void **state)
 {
 	struct rig *r = *state;
@@ -289,6 +291,7 @@ static void refresh_without_lifetime_means_the_default(void **state)
 	assert_int_equal(rig_lifetime(r), TP_TURN_LIFETIME_SEC);
 }
 
+/* Section 8.2: 443 for a family that the allocation does not have. */
 static void refresh_refuses_what_is_malformed(void **state)
 {
 	static const struct {
@@ -316,6 +319,7 @@ static void refresh_refuses_what_is_malformed(void **state)
 
 /* ---- dual allocations ---- */
 
+/* Section 7.2 check 9: two XOR-RELAYED-ADDRESS. */
 static void a_dual_allocation_has_an_address_of_each_family(void **state)
 {
 	struct rig *r = *state;
@@ -389,7 +393,7 @@ static void half_a_dual_allocation_says_why_it_is_half(void **state)
 	}
 }
 
-/* 440 would tell the client never to come back, though a port may be free in a minute. */
+/* Check 9: 440 would tell the client never to come back, though a port may be free soon. */
 static void a_dual_allocation_without_any_address_is_508(void **state)
 {
 	static const struct {
@@ -465,6 +469,7 @@ static void the_halves_expire_one_by_one(void **state)
 	assert_int_equal(r->n_ended, 1);
 }
 
+/* Section 8.2 */
 static void refresh_without_family_is_for_both_halves(void **state)
 {
 	struct rig *r = *state;
@@ -483,7 +488,10 @@ static void refresh_without_family_is_for_both_halves(void **state)
 
 /* ---- EVEN-PORT and RESERVATION-TOKEN ---- */
 
-/* A server once kept the sibling of every even port aside, until there were none. */
+/*
+ * Section 7.2 check 8, R = 0: a server once kept the sibling of every even port aside, until there
+ * were none.
+ */
 static void an_even_port_keeps_nothing_aside(void **state)
 {
 	struct rig *r = *state;
@@ -514,6 +522,7 @@ static void keep_token(const struct rig *r, uint8_t token[8])
 	memcpy(token, v->data, 8);
 }
 
+/* Section 7.2 checks 5 and 8, R = 1 */
 static void a_token_opens_the_next_port_once(void **state)
 {
 	struct rig *r = *state;
@@ -538,6 +547,7 @@ static void a_token_opens_the_next_port_once(void **state)
 			TP_STUN_INSUFFICIENT_CAPACITY);
 }
 
+/* Section 7.2: the next port is held for at least 30 seconds. */
 static void a_token_lasts_thirty_seconds_and_gives_its_port_back(void **state)
 {
 	struct rig *r = *state;
@@ -583,6 +593,7 @@ static void a_token_survives_a_refusal(void **state)
 	assert_int_equal(rig_ask(r, &second, TP_STUN_ALLOCATE, RIG_UDP, TOKEN_OF(token)), 0);
 }
 
+/* Section 7.2 check 8 */
 static void a_pair_that_can_not_be_had_is_508(void **state)
 {
 	struct rig *r = *state;
@@ -615,6 +626,7 @@ static void a_full_table_is_508_and_a_deletion_makes_room(void **state)
 	assert_int_equal(rig_ask(r, &c[3], TP_STUN_ALLOCATE, RIG_UDP), 0);
 }
 
+/* Section 7.2: 508 when no relayed transport address is left. */
 static void every_relay_address_is_used_before_508(void **state)
 {
 	struct rig *r = *state;

@@ -309,7 +309,7 @@ static void moving_an_allocation_frees_no_quota(void **state)
 
 /*
  * RFC 8489 section 6.3.1.1 and RFC 8656 section 5 say SHOULD of SOFTWARE.  It is left out: what a
- * forged source can be sent stays small (RFC 8656 section 21.1), and no version is told.
+ * forged source can be sent stays small (RFC 8656 section 21), and no version is told.
  */
 static void no_answer_has_software(void **state)
 {

@@ -88,6 +88,7 @@ static void assert_keys(const struct tp_turn_user *user, const char *name, const
 	assert_memory_equal(user->sha256.data, sha256.data, sha256.len);
 }
 
+/* RFC 8656 section 6: the key is kept, and the password is not. */
 static void a_password_becomes_both_keys(void **state)
 {
 	struct tp_conf *conf = load_good("{ users: [ { name: alice, password: wonder } ] }");

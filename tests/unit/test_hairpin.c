@@ -32,6 +32,7 @@ static enum tp_slow_verdict send_to(struct rig *r, const struct side *from, cons
 	return rig_send(r, &from->c, RIG_PEER(to->ip, to->relayed.port), DATA("hello"));
 }
 
+/* RFC 8656 sections 11 to 14, at both ends. */
 static void relay_to_relay_works_in_every_family_pair(void **state)
 {
 	static const char *const clients[] = { CLIENT, CLIENT6 };
@@ -133,7 +134,7 @@ static void a_client_may_talk_to_itself_once(void **state)
 	rig_assert_channel_data(r, &a.c, 0x4001, "hello");
 }
 
-/* One host, one hop, as in the workers. */
+/* RFC 8656 section 21.1.7: one host, one hop, as in the workers. */
 static void a_hairpin_takes_one_from_the_ttl(void **state)
 {
 	static const struct {

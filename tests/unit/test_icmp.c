@@ -118,6 +118,7 @@ static void the_quotation_is_cut_to_the_limit(void **state)
 	}
 }
 
+/* RFC 1122 section 3.2.2, RFC 4443 section 2.4(e) */
 static void what_must_not_be_answered_is_not(void **state)
 {
 	static const struct {
@@ -200,6 +201,7 @@ static bool parse(bool is_v6, const uint8_t *message, size_t len, struct tp_icmp
 	return is_ok;
 }
 
+/* RFC 8656 section 11.5: 3 and 11 of IPv4, 1 to 3 of IPv6; an MTU only where one is told. */
 static void types_that_count_are_read_and_others_not(void **state)
 {
 	struct tp_icmp_error e;
@@ -273,6 +275,7 @@ static void every_truncation_is_refused(void **state)
 		assert_false(parse(true, too_big + TP_IPV6_LEN, len, &e));
 }
 
+/* RFC 8656 section 11.5: what is quoted must be UDP. */
 static void what_quotes_garbage_is_refused(void **state)
 {
 	static const struct {

@@ -85,7 +85,10 @@ enum way {
 	BY_BOTH_LEGS
 };
 
-/* Every way an allocation ends gives the quota back; what only looks like one does not. */
+/*
+ * RFC 8656 section 5: every way an allocation ends gives the quota back; what only looks like one
+ * does not.
+ */
 static void the_quota_is_free_when_the_allocation_is(void **state)
 {
 	struct rig *r = *state;

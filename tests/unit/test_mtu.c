@@ -11,7 +11,7 @@
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The table of mtu.h, row by row, at its edges. */
+/* RFC 8656 sections 13 and 14, RFC 7915: the table of mtu.h, row by row, at its edges. */
 static void what_leaves_and_how(void **state)
 {
 	static const struct {

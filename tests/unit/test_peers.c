@@ -54,6 +54,7 @@ static void check_peers(struct rig *r, const struct peer_case cases[], size_t n)
 	}
 }
 
+/* RFC 8656 sections 10.2 and 12.2: 403; section 21.4: 6to4 and Teredo, whatever the lists say. */
 static void the_policy_holds_for_permissions_and_channels(void **state)
 {
 	static const struct peer_case cases[] = {
@@ -192,6 +193,7 @@ static void a_permission_lasts_300_seconds(void **state)
 	assert_int_equal(rig_counts(r).permissions, 0);
 }
 
+/* Section 9 */
 static void permissions_end_with_their_allocation(void **state)
 {
 	struct rig *r = *state;
@@ -219,6 +221,7 @@ static uint16_t permit_many(struct rig *r, const struct rig_client *c, uint32_t 
 	return rig_exchange(r, c, &m);
 }
 
+/* Section 10.2 */
 static void too_many_permissions_are_508_and_none_is_installed(void **state)
 {
 	struct rig *r = *state;
@@ -284,6 +287,7 @@ static void channel_bind_checks_number_and_peer(void **state)
 	}
 }
 
+/* Section 12.2: 400; a binding is for 600 seconds. */
 static void number_and_peer_belong_together_while_bound(void **state)
 {
 	struct rig *r = *state;
@@ -310,6 +314,7 @@ static void number_and_peer_belong_together_while_bound(void **state)
 	assert_int_equal(rig_bind(r, &c, 0x4001, PEER, 9), 0);
 }
 
+/* Section 12.2 */
 static void too_many_channels_are_508_and_give_no_permission(void **state)
 {
 	struct rig *r = *state;
@@ -363,7 +368,7 @@ static void assert_deadlines(const struct rig *r, uint64_t up_ns, uint64_t down_
 						TP_NS_PER_SEC);
 }
 
-/* Up: binding and allocation.  Down: the permission as well. */
+/* Sections 9 and 12.  Up: binding and allocation.  Down: the permission as well. */
 static void channel_deadlines_follow_binding_permission_and_allocation(void **state)
 {
 	struct rig *r = *state;

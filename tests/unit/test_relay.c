@@ -84,6 +84,7 @@ static void send_is_discarded_for_the_first_fault(void **state)
 			fail_msg("%s", cases[i].what);
 }
 
+/* Sections 5 and 11.2: silently discarded. */
 static void send_needs_an_allocation_of_the_peers_family(void **state)
 {
 	struct rig *r = *state;
@@ -134,7 +135,10 @@ static void what_is_due_is_over_for_the_peer_too(void **state)
 	assert_int_equal(rig_from_peer(r, &relay, PEER, 9, "x"), TP_SLOW_DROP_NO_ALLOC);
 }
 
-/* Section 11.2: a Send indication never refreshes the permission. */
+/*
+ * Section 11.2: a Send indication never refreshes the permission; section 12: nor does ChannelData,
+ * nor the channel; section 6: data does not refresh the allocation.
+ */
 static void data_refreshes_nothing(void **state)
 {
 	struct rig *r = *state;
@@ -293,7 +297,7 @@ static void peers_are_heard_by_permission_for_their_address(void **state)
 	assert_int_equal(rig_from_peer(r, &nobody, PEER, 1, "x"), TP_SLOW_DROP_NO_ALLOC);
 }
 
-/* CVE-2020-4067: padding is zero, and the message is whole. */
+/* RFC 8489 section 14 (CVE-2020-4067): padding is zero, and the message is whole. */
 static void a_data_indication_is_padded_with_zeroes(void **state)
 {
 	struct rig *r = *state;
@@ -372,6 +376,7 @@ static void a_channel_carries_both_ways(void **state)
 	assert_int_equal(rig_send(r, &c, RIG_PEER(PEER, 9), DATA("x")), TP_SLOW_RELAYED);
 }
 
+/* Section 12.6; 12 for what is reserved. */
 static void channel_data_is_as_long_as_it_says(void **state)
 {
 	static const struct {
@@ -420,7 +425,7 @@ static void a_channel_is_its_own_five_tuples(void **state)
 	assert_int_equal(rig_send(r, &other, RIG_PEER(PEER, 9), DATA("x")), TP_SLOW_DROP_NO_PERM);
 }
 
-/* The permission ends at 300 s, the binding at 600 s. */
+/* Sections 9 and 12: the permission ends at 300 s, the binding at 600 s. */
 static void a_channel_whose_permission_ran_out_sends_and_does_not_receive(void **state)
 {
 	struct rig *r = *state;
@@ -436,6 +441,7 @@ static void a_channel_whose_permission_ran_out_sends_and_does_not_receive(void *
 	rig_assert_channel_data(r, &c, 0x4000, "x");
 }
 
+/* Sections 11.3 and 12.7 */
 static void a_peer_whose_channel_ran_out_is_heard_by_indication(void **state)
 {
 	struct rig *r = *state;
@@ -453,6 +459,7 @@ static void a_peer_whose_channel_ran_out_is_heard_by_indication(void **state)
 	assert_int_equal(rig_send(r, &c, RIG_PEER(PEER, 9), DATA("x")), TP_SLOW_RELAYED);
 }
 
+/* Section 8.2 */
 static void deleting_a_family_silences_it(void **state)
 {
 	struct rig *r = *state;

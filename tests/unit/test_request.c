@@ -15,6 +15,7 @@ static uint16_t bind_with(struct rig *r, const struct rig_client *c, const struc
 	return rig_exchange(r, c, &m);
 }
 
+/* RFC 8489 sections 6.3.1.1 and 12 */
 static void binding_tells_the_source_address_without_credentials(void **state)
 {
 	static const char *const ips[] = { CLIENT, CLIENT6 };
@@ -83,6 +84,7 @@ static void what_only_answers_have_is_ignored_in_a_request(void **state)
 	}
 }
 
+/* RFC 8489 sections 6.3 and 6.3.1.1 */
 static void fingerprint_is_answered_with_fingerprint(void **state)
 {
 	const struct rig_client c = rig_client_of(CLIENT, 4711, "", "");
@@ -182,7 +184,10 @@ static void what_is_not_stun_is_discarded(void **state)
 static const uint16_t authenticated[] = { TP_STUN_ALLOCATE, TP_STUN_REFRESH,
 	TP_STUN_CREATE_PERMISSION, TP_STUN_CHANNEL_BIND };
 
-/* Unauthenticated requests are cheap, small and leave nothing behind, even with faults. */
+/*
+ * RFC 8489 sections 6.3.1 and 9.2.4: unauthenticated requests are cheap, small and leave nothing
+ * behind, even with faults.
+ */
 static void without_integrity_every_method_challenges(void **state)
 {
 	struct rig_client c = rig_client_of(CLIENT, 4711, "", "");
@@ -204,6 +209,7 @@ static void without_integrity_every_method_challenges(void **state)
 	assert_true(tp_turn_next_ns(r->turn) == UINT64_MAX);
 }
 
+/* RFC 8489 section 9.2.4, second item */
 static void an_attribute_of_the_credentials_missing_is_400(void **state)
 {
 	static const struct {
@@ -250,6 +256,7 @@ static void credentials_behind_the_integrity_are_missing(void **state)
 	assert_int_equal(rig_exchange(r, &c, &m), TP_STUN_BAD_REQUEST);
 }
 
+/* RFC 8489 section 9.2.4: 401 with REALM, NONCE and PASSWORD-ALGORITHMS. */
 static void wrong_credentials_are_challenged_again(void **state)
 {
 	static const struct {
@@ -277,6 +284,7 @@ static void wrong_credentials_are_challenged_again(void **state)
 	}
 }
 
+/* RFC 8489 section 9.2.4: 438 with REALM, NONCE and PASSWORD-ALGORITHMS. */
 static void a_stale_nonce_is_told_with_a_fresh_one(void **state)
 {
 	struct rig *r = *state;
@@ -294,6 +302,7 @@ static void a_stale_nonce_is_told_with_a_fresh_one(void **state)
 	}
 }
 
+/* RFC 8489 section 9.2.4: MUST NOT be one nonce for two sources. */
 static void a_nonce_is_stale_from_another_port_or_address(void **state)
 {
 	static const struct {
@@ -312,6 +321,7 @@ static void a_nonce_is_stale_from_another_port_or_address(void **state)
 	}
 }
 
+/* RFC 8489 section 6.3: after authentication, before the method. */
 static void unknown_attributes_come_before_the_allocation(void **state)
 {
 	struct rig *r = *state;
@@ -378,7 +388,7 @@ static void another_users_allocate_is_437_with_the_same_id_as_well(void **state)
 	assert_int_equal(rig_ask(r, &alice, TP_STUN_ALLOCATE, RIG_UDP), 0);
 }
 
-/* The five-tuple is the allocation: the listener's address and port count. */
+/* RFC 8656 section 6: the five-tuple is the allocation; the listener's address and port count. */
 static void another_listener_is_another_five_tuple(void **state)
 {
 	struct rig *r = *state;
@@ -414,7 +424,7 @@ static void an_expired_name_keeps_its_allocation_and_gets_no_new_one(void **stat
 	assert_int_equal(rig_ask(r, &c, TP_STUN_ALLOCATE, RIG_UDP), TP_STUN_UNAUTHENTICATED);
 }
 
-/* What a spoofed source can have sent to its victim. */
+/* RFC 8656 section 21: what a spoofed source can have sent to its victim. */
 static void answers_to_strangers_are_small(void **state)
 {
 	static const struct {

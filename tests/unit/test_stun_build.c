@@ -208,7 +208,7 @@ static void address_error(void **state)
 	assert_memory_equal(buf + TP_STUN_HDR_LEN, want, sizeof(want));
 }
 
-/* CVE-2020-4067: what was in the buffer before does not go out as padding. */
+/* RFC 8489 section 14 (CVE-2020-4067): what was in the buffer before is no padding. */
 static void padding_is_zero(void **state)
 {
 	struct tp_stun_builder b;

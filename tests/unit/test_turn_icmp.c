@@ -96,7 +96,7 @@ static void an_error_becomes_a_data_indication(void **state)
 	}
 }
 
-/* Even where a channel exists: ChannelData could not say it. */
+/* Section 11.5: even where a channel exists; ChannelData could not say it. */
 static void a_channel_does_not_matter(void **state)
 {
 	struct rig *r = *state;
@@ -108,6 +108,7 @@ static void a_channel_does_not_matter(void **state)
 	assert_icmp(r, &c, PEER, "\0\0\3\1\0\0\0\0");
 }
 
+/* Section 11.5: by the source and the destination that are quoted, not by who sent the error. */
 static void an_error_needs_allocation_and_permission(void **state)
 {
 	struct rig *r = *state;
@@ -170,6 +171,7 @@ static enum tp_slow_verdict send_big(
 	return rig_datagram(r, c, m.buf, m.b.len);
 }
 
+/* Sections 11.5 and 14 */
 static void who_asked_not_to_fragment_is_told(void **state)
 {
 	struct rig *r = *state;
