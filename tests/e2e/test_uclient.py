@@ -273,14 +273,18 @@ def test_client_to_client_of_dual_allocations(one, start, coturn, at_relay, rela
         carried_by_workers(stats, f"hairpin_indication_{client}to{client}", few=few)
 
 
-def test_mobility_is_not_required(one, start, echo_peer, coturn):
-    """RFC 8016 section 3.1: -M asks for a ticket, and goes on without one."""
+def test_mobility_is_forbidden_unless_allowed(one, start, coturn):
+    """RFC 8016 section 3.1.2: -M asks for a ticket, and is told that there are none here (405);
+    with them it is in test_mobility.py."""
     relay = start(one, "copy")
-    echo_peer(one)
-    uclient(relay, coturn, 4, "-c", "-M", "-e", one.PEER[4])
+    done = one.exec("client", f"{coturn}/turnutils_uclient", "-u", "alice", "-w", "wonder", "-c",
+                    "-M", "-m", "1", "-n", "1", "-e", one.PEER[4], one.LISTEN[4], check=False,
+                    timeout=90)
+    assert done.returncode != 0
+    assert "405 (Mobility Forbidden)" in done.stdout + done.stderr
     stats = relay.settled()
-    relays.check_sums(stats)
-    carried_by_workers(stats, "up_4to4", "down_4to4")
+    assert stats["turn"]["allocations"] == 0
+    assert stats["errors"]["405"] > 0
 
 
 @pytest.mark.parametrize("secret", relays.SECRETS)
