@@ -159,3 +159,12 @@ uint32_t carrier_take(const struct carrier *c, uint8_t *out, uint32_t room)
 		wait_for(c, since_ns, "a frame is not sent");
 	return len;
 }
+
+void carrier_close(const struct carrier *c)
+{
+	static uint8_t frame[UINT16_MAX];
+
+	if (c->take(frame, sizeof(frame)) != 0)
+		carrier_die(c->name, "a frame is sent that nobody forwarded");
+	c->close();
+}

@@ -42,8 +42,7 @@ struct carrier {
 	void (*put)(const uint8_t *frame, uint32_t len);
 	/** @return bytes of the oldest frame sent, 0: there is none yet */
 	uint32_t (*take)(uint8_t *out, uint32_t room);
-	/** After the last frame: all memory has to be back. */
-	void (*close)(void);
+	void (*close)(void); /* looks whether all memory is back */
 };
 
 /** End the process. */
@@ -75,5 +74,8 @@ void carrier_tx(const struct carrier *c, const struct tp_frame frames[], uint32_
 
 /** Wait for the next frame that was sent.  @return its bytes */
 uint32_t carrier_take(const struct carrier *c, uint8_t *out, uint32_t room);
+
+/** After the last frame: nothing else was sent, and all memory is back. */
+void carrier_close(const struct carrier *c);
 
 #endif

@@ -188,8 +188,9 @@ def left_to_kernel(driver, vector, outcome, answer):
 def check_carried(driver, answers):
     """Every driver test must have had most frames from the driver."""
     carried = sum(answer.carrier != MEMORY for answer in answers)
-    print(f"# {carried} of {len(answers)} frames carried by {driver}")
-    return [] if carried >= LEAST[driver] * len(answers) else [f"{carried} of {len(answers)} frames"]
+    what = f"{carried} of {len(answers)} frames carried by {driver}"
+    print(f"# {what}")
+    return [] if carried >= LEAST[driver] * len(answers) else [what]
 
 
 def check(world, vectors, driver, alone, bursts):

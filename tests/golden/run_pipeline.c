@@ -58,8 +58,6 @@ static uint32_t n_hops;
 static struct steering steering;
 static struct carrier carrier; /* port: NULL without a driver */
 
-#define die carrier_die
-
 /* 16: no hexadecimal digit. */
 static unsigned int digit(char c)
 {
@@ -74,7 +72,7 @@ static size_t hex_decode(const char *hex, uint8_t *out, size_t room)
 
 	for (; hex[0] != '\0' && hex[0] != ':' && hex[0] != '\n'; hex += 2) {
 		if (n == room || digit(hex[0]) > 15 || digit(hex[1]) > 15)
-			die("bad hex", hex);
+			carrier_die("bad hex", hex);
 		out[n++] = (uint8_t)(digit(hex[0]) << 4 | digit(hex[1]));
 	}
 	return n;
@@ -87,7 +85,7 @@ static struct tp_addr addr_decode(const char *text)
 	size_t n = hex_decode(text, ip, sizeof(ip));
 
 	if (port == NULL || (n != 4 && n != 16))
-		die("bad address", text);
+		carrier_die("bad address", text);
 	return n == 4 ? tp_addr_v4(ip, (uint16_t)atoi(port + 1))
 		      : tp_addr_v6(ip, (uint16_t)atoi(port + 1));
 }
@@ -99,7 +97,7 @@ static const struct tp_next_hop *hop_decode(const char *l2, unsigned int port, u
 	if (strcmp(l2, "-") == 0)
 		return NULL;
 	if (n_hops++ == MAX_HOPS)
-		die("too many next hops", l2);
+		carrier_die("too many next hops", l2);
 	hop->l2_len = (uint8_t)hex_decode(l2, hop->l2, sizeof(hop->l2));
 	hop->port = (uint16_t)port;
 	hop->mtu = (uint16_t)mtu;
@@ -134,7 +132,7 @@ static void flow_line(struct tp_flow_table *flows, const char *line)
 	if (sscanf(line, "flow %15s %63s %63s %63s %u %63s %63s %u %u %llu %63s %u %u", form,
 			    in_src, in_dst, in_peer, &in_channel, out_src, out_dst, &out_channel,
 			    &is_hairpin, &deadline, l2, &port, &mtu) != 13)
-		die("bad flow", line);
+		carrier_die("bad flow", line);
 	spec.form = form_decode(form);
 	spec.in_src = addr_decode(in_src);
 	spec.in_dst = addr_decode(in_dst);
@@ -149,7 +147,7 @@ static void flow_line(struct tp_flow_table *flows, const char *line)
 	spec.account = ++n_accounts;
 	note_local(&spec);
 	if (tp_flow_add(flows, &spec, &flow) != 0)
-		die("flow is refused", line);
+		carrier_die("flow is refused", line);
 	tp_flow_set_next_hop(flow, hop_decode(l2, port, mtu));
 }
 
@@ -203,9 +201,9 @@ static void receive(struct batch *b)
 		if (!h->is_carried)
 			continue;
 		if (got[n].len != h->frame.len || memcmp(got[n].data, h->before, got[n].len) != 0)
-			die("a frame is not received as it was sent", carrier.name);
+			carrier_die("a frame is not received as it was sent", carrier.name);
 		if (got[n].headroom < TP_FRAME_GROWTH || got[n].port != CARRIER_INDEX)
-			die("a frame without headroom, or of another port", carrier.name);
+			carrier_die("a frame without headroom, or of another port", carrier.name);
 		h->frame = got[n++];
 	}
 }
@@ -214,7 +212,8 @@ static void receive(struct batch *b)
 static void check_untouched(const struct held *h, const struct tp_frame *f)
 {
 	if (memcmp(f, &h->frame, sizeof(*f)) != 0 || memcmp(f->data, h->before, f->len) != 0)
-		die("a frame that is not forwarded was changed", tp_verdict_name(h->verdict));
+		carrier_die("a frame that is not forwarded was changed",
+				tp_verdict_name(h->verdict));
 }
 
 static struct held *held_of(struct batch *b, const struct tp_frame *f)
@@ -222,7 +221,7 @@ static struct held *held_of(struct batch *b, const struct tp_frame *f)
 	for (uint32_t i = 0; i < b->n; i++)
 		if (b->held[i].frame.cookie == f->cookie)
 			return &b->held[i];
-	die("a frame that nobody had", "");
+	carrier_die("a frame that nobody had", "");
 }
 
 static void settle(struct batch *b, const struct tp_frame frames[], uint32_t n, enum tp_verdict v,
@@ -279,7 +278,7 @@ static enum tp_verdict dropped_by(const struct tp_pipe *pipe, const uint64_t bef
 	for (v = 0; v < TP_VERDICT_COUNT; v++)
 		if (atomic_load(&pipe->stats.verdict[v]) != before[v])
 			return (enum tp_verdict)v;
-	die("a drop without a counter", "");
+	carrier_die("a drop without a counter", "");
 }
 
 static void print_held(const struct held *h)
@@ -314,7 +313,7 @@ static void run(struct tp_pipe *pipe, struct batch *b)
 		frames[i] = b->held[i].frame;
 	tp_pipe_burst(pipe, frames, b->n, NOW, &out);
 	if (out.n_forward + out.n_punt + out.n_dead != b->n)
-		die("verdicts do not sum up", "");
+		carrier_die("verdicts do not sum up", "");
 	if (b->n == 1 && out.n_dead == 1)
 		reason = dropped_by(pipe, before);
 	settle(b, out.forward, out.n_forward, TP_FORWARD, true);
@@ -341,14 +340,14 @@ static void check_accounts(
 		tp_account_sum(accounts, i, &sum);
 		pkts += sum.up.pkts + sum.down.pkts;
 		if (i == TP_ACCOUNT_NONE && pkts > 0)
-			die("a flow without an account", "");
+			carrier_die("a flow without an account", "");
 	}
 	for (int path = 0; path < TP_PATH_COUNT; path++)
 		forwarded += atomic_load(&pipe->stats.path[path]) *
 				(strncmp(tp_path_name((enum tp_path)path), "hairpin", 7) == 0 ? 2
 											      : 1);
 	if (pkts != forwarded)
-		die("accounts and paths disagree", "");
+		carrier_die("accounts and paths disagree", "");
 }
 
 /* All flows are before the first frame: then it is known what has to be steered. */
@@ -373,7 +372,7 @@ static void read_file(FILE *f, struct tp_flow_table *flows, struct tp_pipe *pipe
 	}
 	run(pipe, &batch);
 	if (carrier.port != NULL)
-		carrier.close();
+		carrier_close(&carrier);
 }
 
 int main(int argc, char **argv)
@@ -390,13 +389,13 @@ int main(int argc, char **argv)
 	FILE *f;
 
 	if (argc < 3 || argc > 4 || (burst = (uint32_t)atoi(argv[2])) < 1 || burst > TP_BURST)
-		die("usage", "run_pipeline FILE BURST [mem|dpdk|afxdp]");
+		carrier_die("usage", "run_pipeline FILE BURST [mem|dpdk|afxdp]");
 	f = fopen(argv[1], "r");
 	if (f == NULL)
-		die("can not open", argv[1]);
+		carrier_die("can not open", argv[1]);
 	if (tp_grace_new(1, &conf.grace) != 0 || tp_flow_table_new(&conf, &flows) != 0 ||
 			tp_accounts_new(&ac, &accounts) != 0)
-		die("no table", "");
+		carrier_die("no table", "");
 	pipe.flows = flows;
 	pipe.tally = tp_accounts_tally(accounts, 0);
 	pipe.classify = (struct tp_classify_conf){ RELAY_PORT_MIN, RELAY_PORT_MAX };
