@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import reference
 from reference import SEND_INDICATION, Addr, Allocation, Hop, Message, Relay, attribute, indication
-from scapy.layers.inet import IP, UDP
+from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6
-from scapy.packet import Raw
 from scapy.utils import checksum
 
 SIZES = [0, 1, 2, 3, 4, 5, 63, 64, 1199, 1200, 1400]
@@ -75,7 +74,7 @@ def build(src, dst, data, tos=0, ttl=64, df=0, csum="valid", error=0, mark=0, ta
         ip = IP(src=src.ip, dst=dst.ip, tos=tos, ttl=ttl, flags="DF" if df else 0, id=mark & 0xFFFF)
     else:
         ip = IPv6(src=src.ip, dst=dst.ip, tc=tos, hlim=ttl, fl=mark * 7919 & 0xFFFFF)
-    packet = bytearray(bytes(ip / UDP(sport=src.port, dport=dst.port) / Raw(data)))
+    packet = bytearray(reference.datagram_bytes(ip, src.port, dst.port, data))
     at = reference.ip_header_len(src.family) + 6
     if csum == "zero":
         packet[at : at + 2] = b"\0\0"

@@ -300,6 +300,17 @@ def carry(header, family, length):
     return Header(family, header.tos, header.ttl - 1, df, error)
 
 
+def datagram_bytes(ip, src_port, dst_port, data):
+    """IP and UDP as scapy writes them, with its lengths and checksums."""
+    layers = ip, UDP(sport=src_port, dport=dst_port), Raw(data)
+    for layer in layers:
+        # No field stands for many values, so scapy need not look for them: most of its time.
+        layer.explicit = 1
+    ip.add_payload(layers[1])
+    layers[1].add_payload(layers[2])
+    return bytes(ip)
+
+
 def frame_of(hop, src, dst, header, data):
     """The frame that leaves.  Identification and flow label are 0 here; see LOOSE."""
     if header.family == 4:
@@ -307,7 +318,7 @@ def frame_of(hop, src, dst, header, data):
         ip = IP(src=src.ip, dst=dst.ip, tos=header.tos, ttl=header.ttl, flags=flags, id=0)
     else:
         ip = IPv6(src=src.ip, dst=dst.ip, tc=header.tos, hlim=header.ttl, fl=0)
-    packet = bytes(ip / UDP(sport=src.port, dport=dst.port) / Raw(data))
+    packet = datagram_bytes(ip, src.port, dst.port, data)
     at = ip_header_len(header.family) + 6
     csum = 0
     if header.error is not None:

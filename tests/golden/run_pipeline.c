@@ -2,19 +2,23 @@
 /*
  * run_pipeline - the fast path as a filter: flows and frames in, a verdict for each frame out.
  *
- *   run_pipeline FILE BURST
+ *   run_pipeline FILE BURST [mem|dpdk|afxdp]
  *
  * FILE has lines; addresses are HEX:PORT, the length of HEX says which family:
  *   flow channel|send|data IN_SRC IN_DST IN_PEER|- IN_CHANNEL OUT_SRC OUT_DST OUT_CHANNEL
  *        HAIRPIN DEADLINE L2|- PORT MTU
  *   frame HEX
- * For each frame a line "VERDICT PORT HEX" is printed, HEX being the frame that leaves, or "-".
+ * For each frame a line "VERDICT PORT HEX BY" is printed, HEX being the frame that leaves, or "-".
  * With BURST above 1 frames go through the pipeline that many at a time, and drops are "drop",
  * because counters do not tell whose they are.
  *
- * Each frame lies in memory of exactly its size, headroom and tailroom, so with ASan every access
- * beside it is a report.
+ * Without a driver each frame lies in memory of exactly its size, headroom and tailroom, so with
+ * ASan every access beside it is a report.  With one, frames come from its port and leave by it,
+ * HEX being what arrives at the other end, and BY is its name.  What the driver does not bring to a
+ * worker lies in memory as before, in the same burst, and BY is "memory".
  */
+#include "carrier.h"
+
 #include "flow/pipeline.h"
 
 #include <assert.h>
@@ -37,7 +41,9 @@
 struct held {
 	uint8_t *room;
 	struct tp_frame frame;
-	uint8_t *before;
+	uint8_t *before; /* the bytes as they were put in */
+	uint8_t *sent;   /* of a driver: what came out at its other end */
+	bool is_carried; /* by the driver; else it is in room */
 	enum tp_verdict verdict;
 	bool is_known; /* verdict is one by name, not just a drop */
 };
@@ -49,12 +55,8 @@ struct batch {
 
 static struct tp_next_hop hops[MAX_HOPS];
 static uint32_t n_hops;
-
-static void die(const char *what, const char *text)
-{
-	fprintf(stderr, "run_pipeline: %s: %.80s\n", what, text);
-	exit(EXIT_FAILURE);
-}
+static struct steering steering;
+static struct carrier carrier; /* port: NULL without a driver */
 
 /* 16: no hexadecimal digit. */
 static unsigned int digit(char c)
@@ -70,7 +72,7 @@ static size_t hex_decode(const char *hex, uint8_t *out, size_t room)
 
 	for (; hex[0] != '\0' && hex[0] != ':' && hex[0] != '\n'; hex += 2) {
 		if (n == room || digit(hex[0]) > 15 || digit(hex[1]) > 15)
-			die("bad hex", hex);
+			carrier_die("bad hex", hex);
 		out[n++] = (uint8_t)(digit(hex[0]) << 4 | digit(hex[1]));
 	}
 	return n;
@@ -83,7 +85,7 @@ static struct tp_addr addr_decode(const char *text)
 	size_t n = hex_decode(text, ip, sizeof(ip));
 
 	if (port == NULL || (n != 4 && n != 16))
-		die("bad address", text);
+		carrier_die("bad address", text);
 	return n == 4 ? tp_addr_v4(ip, (uint16_t)atoi(port + 1))
 		      : tp_addr_v6(ip, (uint16_t)atoi(port + 1));
 }
@@ -95,7 +97,7 @@ static const struct tp_next_hop *hop_decode(const char *l2, unsigned int port, u
 	if (strcmp(l2, "-") == 0)
 		return NULL;
 	if (n_hops++ == MAX_HOPS)
-		die("too many next hops", l2);
+		carrier_die("too many next hops", l2);
 	hop->l2_len = (uint8_t)hex_decode(l2, hop->l2, sizeof(hop->l2));
 	hop->port = (uint16_t)port;
 	hop->mtu = (uint16_t)mtu;
@@ -107,6 +109,15 @@ static enum tp_flow_form form_decode(const char *text)
 	return strcmp(text, "send") == 0            ? TP_FLOW_SEND
 			: strcmp(text, "data") == 0 ? TP_FLOW_DATA
 						    : TP_FLOW_CHANNEL;
+}
+
+/* Who sends to a channel or sends indications is a client. */
+static void note_local(const struct tp_flow_spec *spec)
+{
+	if (spec->form == TP_FLOW_SEND || spec->in_channel != 0)
+		steering_add_listener(&steering, &spec->in_dst);
+	else
+		steering_add_relay(&steering, &spec->in_dst);
 }
 
 static void flow_line(struct tp_flow_table *flows, const char *line)
@@ -121,7 +132,7 @@ static void flow_line(struct tp_flow_table *flows, const char *line)
 	if (sscanf(line, "flow %15s %63s %63s %63s %u %63s %63s %u %u %llu %63s %u %u", form,
 			    in_src, in_dst, in_peer, &in_channel, out_src, out_dst, &out_channel,
 			    &is_hairpin, &deadline, l2, &port, &mtu) != 13)
-		die("bad flow", line);
+		carrier_die("bad flow", line);
 	spec.form = form_decode(form);
 	spec.in_src = addr_decode(in_src);
 	spec.in_dst = addr_decode(in_dst);
@@ -134,38 +145,83 @@ static void flow_line(struct tp_flow_table *flows, const char *line)
 	spec.is_hairpin = is_hairpin != 0;
 	spec.deadline_ns = deadline;
 	spec.account = ++n_accounts;
+	note_local(&spec);
 	if (tp_flow_add(flows, &spec, &flow) != 0)
-		die("flow is refused", line);
+		carrier_die("flow is refused", line);
 	tp_flow_set_next_hop(flow, hop_decode(l2, port, mtu));
 }
 
-static void frame_line(struct batch *b, const char *line)
+static void lay_in_memory(struct held *h, uint32_t len)
 {
-	struct held *h = &b->held[b->n];
-	uint8_t bytes[FRAME_MAX];
-	size_t len = hex_decode(line + strlen("frame "), bytes, sizeof(bytes));
-
 	h->room = malloc(HEADROOM + len + TAILROOM);
-	h->before = malloc(len > 0 ? len : 1);
-	assert(h->room != NULL && h->before != NULL);
+	assert(h->room != NULL);
 	memset(h->room, 0x77, HEADROOM + len + TAILROOM);
-	memcpy(h->room + HEADROOM, bytes, len);
-	memcpy(h->before, bytes, len);
+	memcpy(h->room + HEADROOM, h->before, len);
 	h->frame = (struct tp_frame){
 		.data = h->room + HEADROOM,
 		.len = (uint16_t)len,
 		.headroom = HEADROOM,
 		.tailroom = TAILROOM,
-		.port = 3,
-		.cookie = b->n++,
+		.port = CARRIER_INDEX,
+		.cookie = (uintptr_t)h->room,
 	};
+}
+
+static void frame_line(struct batch *b, const char *line)
+{
+	struct held *h = &b->held[b->n++];
+	uint8_t bytes[FRAME_MAX];
+	size_t len = hex_decode(line + strlen("frame "), bytes, sizeof(bytes));
+
+	*h = (struct held){ .before = malloc(len > 0 ? len : 1) };
+	assert(h->before != NULL);
+	memcpy(h->before, bytes, len);
+	h->frame.len = (uint16_t)len;
+	h->is_carried = carrier.port != NULL && carrier_takes(&carrier, bytes, (uint32_t)len);
+	if (h->is_carried)
+		carrier.put(bytes, (uint32_t)len);
+	else
+		lay_in_memory(h, (uint32_t)len);
+}
+
+/* What was put in comes out of the port, in that order, with room to grow. */
+static void receive(struct batch *b)
+{
+	struct tp_frame got[TP_BURST];
+	uint32_t i, n = 0;
+
+	for (i = 0; i < b->n; i++)
+		n += b->held[i].is_carried;
+	if (n == 0)
+		return;
+	carrier_rx(&carrier, got, n);
+	for (i = n = 0; i < b->n; i++) {
+		struct held *h = &b->held[i];
+
+		if (!h->is_carried)
+			continue;
+		if (got[n].len != h->frame.len || memcmp(got[n].data, h->before, got[n].len) != 0)
+			carrier_die("a frame is not received as it was sent", carrier.name);
+		if (got[n].headroom < TP_FRAME_GROWTH || got[n].port != CARRIER_INDEX)
+			carrier_die("a frame without headroom, or of another port", carrier.name);
+		h->frame = got[n++];
+	}
 }
 
 /* A frame that is not forwarded is as it was received. */
 static void check_untouched(const struct held *h, const struct tp_frame *f)
 {
 	if (memcmp(f, &h->frame, sizeof(*f)) != 0 || memcmp(f->data, h->before, f->len) != 0)
-		die("a frame that is not forwarded was changed", tp_verdict_name(h->verdict));
+		carrier_die("a frame that is not forwarded was changed",
+				tp_verdict_name(h->verdict));
+}
+
+static struct held *held_of(struct batch *b, const struct tp_frame *f)
+{
+	for (uint32_t i = 0; i < b->n; i++)
+		if (b->held[i].frame.cookie == f->cookie)
+			return &b->held[i];
+	carrier_die("a frame that nobody had", "");
 }
 
 static void settle(struct batch *b, const struct tp_frame frames[], uint32_t n, enum tp_verdict v,
@@ -174,14 +230,43 @@ static void settle(struct batch *b, const struct tp_frame frames[], uint32_t n, 
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
-		struct held *h = &b->held[frames[i].cookie];
+		struct held *h = held_of(b, &frames[i]);
 
 		h->verdict = v;
 		h->is_known = is_known;
-		if (v == TP_FORWARD)
+		if (v == TP_FORWARD) {
 			h->frame = frames[i];
-		else
-			check_untouched(h, &frames[i]);
+			continue;
+		}
+		check_untouched(h, &frames[i]);
+		if (h->is_carried)
+			tp_port_release(carrier.port, &frames[i], 1);
+	}
+}
+
+/* What is forwarded leaves by the port; from here on it is what arrives. */
+static void transmit(struct batch *b, const struct tp_frame frames[], uint32_t n)
+{
+	struct held *leaving[TP_BURST];
+	struct tp_frame out[TP_BURST];
+	uint32_t i, n_out = 0;
+
+	for (i = 0; i < n; i++) {
+		struct held *h = held_of(b, &frames[i]);
+
+		if (!h->is_carried)
+			continue;
+		leaving[n_out] = h;
+		out[n_out++] = frames[i];
+	}
+	if (n_out > 0)
+		carrier_tx(&carrier, out, n_out);
+	for (i = 0; i < n_out; i++) {
+		leaving[i]->sent = malloc(FRAME_MAX);
+		assert(leaving[i]->sent != NULL);
+		leaving[i]->frame.len =
+				(uint16_t)carrier_take(&carrier, leaving[i]->sent, FRAME_MAX);
+		leaving[i]->frame.data = leaving[i]->sent;
 	}
 }
 
@@ -193,8 +278,7 @@ static enum tp_verdict dropped_by(const struct tp_pipe *pipe, const uint64_t bef
 	for (v = 0; v < TP_VERDICT_COUNT; v++)
 		if (atomic_load(&pipe->stats.verdict[v]) != before[v])
 			return (enum tp_verdict)v;
-	die("a drop without a counter", "");
-	return TP_VERDICT_COUNT;
+	carrier_die("a drop without a counter", "");
 }
 
 static void print_held(const struct held *h)
@@ -210,8 +294,8 @@ static void print_held(const struct held *h)
 		text[2 * i + 1] = digits[h->frame.data[i] & 15];
 		text[2 * i + 2] = '\0';
 	}
-	printf("%s %u %s\n", h->is_known ? tp_verdict_name(h->verdict) : "drop", h->frame.port,
-			text);
+	printf("%s %u %s %s\n", h->is_known ? tp_verdict_name(h->verdict) : "drop", h->frame.port,
+			text, h->is_carried ? carrier.name : "memory");
 }
 
 static void run(struct tp_pipe *pipe, struct batch *b)
@@ -224,18 +308,21 @@ static void run(struct tp_pipe *pipe, struct batch *b)
 
 	for (i = 0; i < TP_VERDICT_COUNT; i++)
 		before[i] = atomic_load(&pipe->stats.verdict[i]);
+	receive(b);
 	for (i = 0; i < b->n; i++)
 		frames[i] = b->held[i].frame;
 	tp_pipe_burst(pipe, frames, b->n, NOW, &out);
 	if (out.n_forward + out.n_punt + out.n_dead != b->n)
-		die("verdicts do not sum up", "");
+		carrier_die("verdicts do not sum up", "");
 	if (b->n == 1 && out.n_dead == 1)
 		reason = dropped_by(pipe, before);
 	settle(b, out.forward, out.n_forward, TP_FORWARD, true);
 	settle(b, out.punt, out.n_punt, TP_PUNT, true);
 	settle(b, out.dead, out.n_dead, reason, reason != TP_VERDICT_COUNT);
+	transmit(b, out.forward, out.n_forward);
 	for (i = 0; i < b->n; i++) {
 		print_held(&b->held[i]);
+		free(b->held[i].sent);
 		free(b->held[i].room);
 		free(b->held[i].before);
 	}
@@ -253,14 +340,39 @@ static void check_accounts(
 		tp_account_sum(accounts, i, &sum);
 		pkts += sum.up.pkts + sum.down.pkts;
 		if (i == TP_ACCOUNT_NONE && pkts > 0)
-			die("a flow without an account", "");
+			carrier_die("a flow without an account", "");
 	}
 	for (int path = 0; path < TP_PATH_COUNT; path++)
 		forwarded += atomic_load(&pipe->stats.path[path]) *
 				(strncmp(tp_path_name((enum tp_path)path), "hairpin", 7) == 0 ? 2
 											      : 1);
 	if (pkts != forwarded)
-		die("accounts and paths disagree", "");
+		carrier_die("accounts and paths disagree", "");
+}
+
+/* All flows are before the first frame: then it is known what has to be steered. */
+static void read_file(FILE *f, struct tp_flow_table *flows, struct tp_pipe *pipe, uint32_t burst,
+		const char *driver)
+{
+	static char line[LINE_CHARS];
+	static struct batch batch;
+
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (strncmp(line, "flow ", 5) == 0) {
+			flow_line(flows, line);
+			continue;
+		}
+		if (driver != NULL && carrier.port == NULL) {
+			steering_make(&steering, RELAY_PORT_MIN, RELAY_PORT_MAX);
+			carrier_open(&carrier, driver, &steering);
+		}
+		frame_line(&batch, line);
+		if (batch.n == burst)
+			run(pipe, &batch);
+	}
+	run(pipe, &batch);
+	if (carrier.port != NULL)
+		carrier_close(&carrier);
 }
 
 int main(int argc, char **argv)
@@ -272,34 +384,24 @@ int main(int argc, char **argv)
 	const struct tp_accounts_conf ac = { .max_accounts = 5 * MAX_FLOWS, .n_tallies = 1 };
 	struct tp_accounts *accounts = NULL;
 	static struct tp_pipe pipe;
-	static struct batch batch;
-	static char line[LINE_CHARS];
 	struct tp_flow_table *flows = NULL;
 	uint32_t burst;
 	FILE *f;
 
-	if (argc != 3 || (burst = (uint32_t)atoi(argv[2])) < 1 || burst > TP_BURST)
-		die("usage", "run_pipeline FILE BURST");
+	if (argc < 3 || argc > 4 || (burst = (uint32_t)atoi(argv[2])) < 1 || burst > TP_BURST)
+		carrier_die("usage", "run_pipeline FILE BURST [mem|dpdk|afxdp]");
 	f = fopen(argv[1], "r");
 	if (f == NULL)
-		die("can not open", argv[1]);
+		carrier_die("can not open", argv[1]);
 	if (tp_grace_new(1, &conf.grace) != 0 || tp_flow_table_new(&conf, &flows) != 0 ||
 			tp_accounts_new(&ac, &accounts) != 0)
-		die("no table", "");
+		carrier_die("no table", "");
 	pipe.flows = flows;
 	pipe.tally = tp_accounts_tally(accounts, 0);
 	pipe.classify = (struct tp_classify_conf){ RELAY_PORT_MIN, RELAY_PORT_MAX };
 	pipe.egress_ports = ~0ull;
 
-	while (fgets(line, sizeof(line), f) != NULL) {
-		if (strncmp(line, "flow ", 5) == 0)
-			flow_line(flows, line);
-		else
-			frame_line(&batch, line);
-		if (batch.n == burst)
-			run(&pipe, &batch);
-	}
-	run(&pipe, &batch);
+	read_file(f, flows, &pipe, burst, argc > 3 ? argv[3] : NULL);
 	check_accounts(accounts, ac.max_accounts, &pipe);
 
 	fclose(f);
