@@ -55,6 +55,9 @@ struct tp_daemon {
 	struct tp_host host;
 };
 
+/* turn_ops.c: with the daemon as ctx; random() takes no ctx. */
+extern const struct tp_turn_ops tp_daemon_turn_ops;
+
 /** No new allocations, or new allocations again: see tp_turn_drain(). */
 void tp_daemon_drain(struct tp_daemon *d, bool is_draining);
 
