@@ -294,8 +294,7 @@ static enum tp_auth_result check_user(
 	return is_signed_with(rq, &c->key) ? accepted(rq, c->is_legacy) : TP_AUTH_WRONG_PASSWORD;
 }
 
-static enum tp_auth_result check(
-		struct request *rq, const struct tp_addr *client, struct tp_credentials *c)
+static enum tp_auth_result check(struct request *rq, struct tp_credentials *c)
 {
 	const struct tp_stun_msg *msg = rq->msg;
 	const struct tp_user *user;
@@ -306,8 +305,6 @@ static enum tp_auth_result check(
 	if ((!tp_stun_has(msg, TP_STUN_USERNAME_AT) && !tp_stun_has(msg, TP_STUN_USERHASH_AT)) ||
 			!tp_stun_has(msg, TP_STUN_REALM_AT) || !tp_stun_has(msg, TP_STUN_NONCE_AT))
 		return TP_AUTH_INCOMPLETE;
-	rq->nonce = tp_nonce_check(
-			&rq->auth->nonces, client, rq->wall_sec, &msg->attr[TP_STUN_NONCE_AT]);
 	if (!agree_on_algorithm(rq, &c->is_legacy))
 		return TP_AUTH_BAD_ALGORITHMS;
 	if (is_too_weak(rq))
@@ -318,19 +315,20 @@ static enum tp_auth_result check(
 }
 
 enum tp_auth_result tp_auth_check(const struct tp_auth *auth, const struct tp_stun_msg *msg,
-		const struct tp_addr *client, uint64_t wall_sec, const struct tp_auth_owner *owner,
+		enum tp_nonce_state nonce, uint64_t wall_sec, const struct tp_auth_owner *owner,
 		struct tp_credentials *out)
 {
 	struct request rq = {
 		.auth = auth,
 		.msg = msg,
+		.nonce = nonce,
 		.owner = owner,
 		.wall_sec = wall_sec,
 	};
 	enum tp_auth_result result;
 
 	*out = (struct tp_credentials){ .key = { .len = 0 } };
-	result = check(&rq, client, out);
+	result = check(&rq, out);
 	if (tp_auth_result_error(result) != TP_STUN_OK)
 		tp_secret_wipe(&out->key, sizeof(out->key));
 	return result;

@@ -60,11 +60,12 @@ struct tp_bytes tp_auth_algorithms(const struct tp_auth *auth);
  * one that expires meanwhile, or whose secret was dropped, keeps it, unless expiry is strict.  A
  * configured user is known by what is configured now: one that is gone is nobody.
  *
+ * @param nonce      what NONCE is, if the request has one: of tp_nonce_check()
  * @param[in] owner  NULL: the five-tuple has no allocation
  * @param[out] out   filled where tp_auth_result_error() is TP_STUN_OK; no key in it otherwise
  */
 enum tp_auth_result tp_auth_check(const struct tp_auth *auth, const struct tp_stun_msg *msg,
-		const struct tp_addr *client, uint64_t wall_sec, const struct tp_auth_owner *owner,
+		enum tp_nonce_state nonce, uint64_t wall_sec, const struct tp_auth_owner *owner,
 		struct tp_credentials *out);
 
 /**

@@ -115,7 +115,7 @@ bool tp_request_is_owner(const struct tp_request *rq)
 			memcmp(rq->alloc->username, rq->who.name.data, rq->who.name.len) == 0;
 }
 
-static enum tp_auth_result check(struct tp_request *rq)
+static enum tp_auth_result check(struct tp_request *rq, enum tp_nonce_state nonce)
 {
 	struct tp_auth_owner owner, *known = NULL;
 
@@ -126,8 +126,7 @@ static enum tp_auth_result check(struct tp_request *rq)
 		};
 		known = &owner;
 	}
-	return tp_auth_check(rq->turn->auth, rq->msg, &rq->tuple->client, rq->now->wall_sec, known,
-			&rq->who);
+	return tp_auth_check(rq->turn->auth, rq->msg, nonce, rq->now->wall_sec, known, &rq->who);
 }
 
 /* Does it claim to come from the owner of the allocation?  His key is at hand. */
@@ -140,19 +139,26 @@ static bool names_owner(const struct tp_request *rq)
 			memcmp(rq->alloc->username, name.data, name.len) == 0;
 }
 
+static enum tp_nonce_state check_nonce(const struct tp_request *rq)
+{
+	const struct tp_stun_value *nonce = &rq->msg->attr[TP_STUN_NONCE_AT];
+
+	if (nonce->data == NULL)
+		return TP_NONCE_FOREIGN;
+	return tp_nonce_check(tp_auth_nonces(rq->turn->auth), &rq->tuple->client, rq->now->wall_sec,
+			nonce);
+}
+
 /*
  * May the credentials be looked at, at the cost of a MAC or several?  Without a nonce of ours the
  * answer is an error whatever they are: it must be allowed to go out.
  */
-static enum tp_slow_verdict check_flood(struct tp_request *rq, bool is_owner)
+static enum tp_slow_verdict check_flood(
+		struct tp_request *rq, enum tp_nonce_state nonce, bool is_owner)
 {
-	const struct tp_stun_value *nonce = &rq->msg->attr[TP_STUN_NONCE_AT];
-
 	if (is_owner)
 		return TP_SLOW_ANSWERED;
-	rq->is_proven = nonce->data != NULL &&
-			tp_nonce_check(tp_auth_nonces(rq->turn->auth), &rq->tuple->client,
-					rq->now->wall_sec, nonce) == TP_NONCE_FRESH;
+	rq->is_proven = nonce == TP_NONCE_FRESH;
 	if (rq->is_proven)
 		return tp_flood_check(rq->turn->flood, &rq->tuple->client, rq->now->mono_ns);
 	return tp_request_charge(rq);
@@ -161,14 +167,15 @@ static enum tp_slow_verdict check_flood(struct tp_request *rq, bool is_owner)
 /* @return whether the request may go on; if not, *verdict says what became of it */
 static bool authenticate(struct tp_request *rq, enum tp_slow_verdict *verdict)
 {
+	enum tp_nonce_state nonce = check_nonce(rq);
 	bool is_owner = names_owner(rq);
 	enum tp_auth_result result;
 	enum tp_stun_err err;
 
-	*verdict = check_flood(rq, is_owner);
+	*verdict = check_flood(rq, nonce, is_owner);
 	if (*verdict != TP_SLOW_ANSWERED)
 		return false;
-	result = check(rq);
+	result = check(rq, nonce);
 	err = tp_auth_result_error(result);
 	rq->turn->n_auth[result]++;
 	if (err == TP_STUN_OK)

@@ -442,14 +442,18 @@ uint64_t tp_turn_next_ns(const struct tp_turn *turn);
 
 /* Looking at it: for the control socket and tests. */
 
+/* No padding, so that two of them can be compared whole. */
 struct tp_turn_counts {
 	uint32_t allocations, permissions, channels, ports, reservations;
 	uint32_t users;      /* who have allocations */
-	uint32_t mobile;     /* allocations that have a mobility ticket */
+	uint64_t mobile;     /* allocations that have a mobility ticket */
 	uint64_t redirected; /* Allocates answered 300, since the start */
 	uint64_t changed;    /* Bindings answered from another listener (RFC 5780), as well */
 	uint64_t moved;      /* times that an allocation's data took a new five-tuple, since then */
 };
+
+_Static_assert(sizeof(struct tp_turn_counts) == 6 * sizeof(uint32_t) + 4 * sizeof(uint64_t),
+		"no padding");
 
 void tp_turn_count(const struct tp_turn *turn, struct tp_turn_counts *out);
 

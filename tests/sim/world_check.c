@@ -106,14 +106,14 @@ static void check_counts(const struct world *w)
 	tp_turn_count(w->turn, &is);
 	if (memcmp(&is, want, sizeof(is)) != 0)
 		sim_fail("%u allocations %u permissions %u channels %u ports %u reservations "
-			 "%u users %u mobile %lu redirected %lu moved, "
-			 "not %u %u %u %u %u %u %u %lu %lu",
+			 "%u users %lu mobile %lu redirected %lu moved, "
+			 "not %u %u %u %u %u %u %lu %lu %lu",
 				is.allocations, is.permissions, is.channels, is.ports,
-				is.reservations, is.users, is.mobile, (unsigned long)is.redirected,
-				(unsigned long)is.moved, want->allocations, want->permissions,
-				want->channels, want->ports, want->reservations, want->users,
-				want->mobile, (unsigned long)want->redirected,
-				(unsigned long)want->moved);
+				is.reservations, is.users, (unsigned long)is.mobile,
+				(unsigned long)is.redirected, (unsigned long)is.moved,
+				want->allocations, want->permissions, want->channels, want->ports,
+				want->reservations, want->users, (unsigned long)want->mobile,
+				(unsigned long)want->redirected, (unsigned long)want->moved);
 	if (w->n_open != is.ports)
 		sim_fail("%u ports are open, not %u", w->n_open, is.ports);
 	if (w->n_allocated - w->n_ended != is.allocations)

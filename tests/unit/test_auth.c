@@ -33,7 +33,10 @@ static enum tp_auth_result check_key(struct rig *r, const struct tp_auth *auth, 
 	tp_stun_put(&m.b, TP_STUN_ATTR_NONCE, nonce, sizeof(nonce));
 	tp_stun_put_integrity(&m.b, key, TP_KEY_MD5_LEN);
 	assert_int_equal(tp_stun_decode(m.buf, tp_stun_finish(&m.b), &msg), TP_STUN_PARSE_OK);
-	result = tp_auth_check(auth, &msg, &client, r->now.wall_sec, NULL, &who);
+	result = tp_auth_check(auth, &msg,
+			tp_nonce_check(tp_auth_nonces(auth), &client, r->now.wall_sec,
+					&msg.attr[TP_STUN_NONCE_AT]),
+			r->now.wall_sec, NULL, &who);
 	if (result == TP_AUTH_ACCEPTED_LEGACY) {
 		assert_true(who.is_legacy);
 		assert_int_equal(who.key.len, TP_KEY_MD5_LEN);

@@ -120,7 +120,8 @@ static void a_clients_address_picks_its_server(void **state)
 	assert_true(n[0] > 10 && n[1] > 10);
 }
 
-/* RFC 8656 section 7.2: 300 is the last check; section 5: before any of it comes the client. */
+/* RFC 8656 section 7.2: 300 may be said at any point; here it comes after every check of the
+ * request. */
 static void only_a_good_request_is_redirected(void **state)
 {
 	static const struct {
