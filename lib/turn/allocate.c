@@ -379,10 +379,8 @@ enum tp_slow_verdict tp_request_refresh(struct tp_request *rq)
 			((family != TP_STUN_FAMILY_IPV4 && family != TP_STUN_FAMILY_IPV6) ||
 					!rq->alloc->leg[at].is_present))
 		return tp_request_refuse(rq, TP_STUN_PEER_FAMILY_MISMATCH);
-	if (rq->has_ticket && !is_again &&
-			tp_mobility_prepare(rq->turn, rq->now, rq->tuple, rq->alloc, rq->msg->tid) <
-					0)
-		return tp_request_refuse(rq, tp_limits_refuse(rq->turn, TP_TURN_REFUSED_MEMORY));
+	if (rq->has_ticket && !is_again)
+		tp_mobility_prepare(rq->turn, rq->now, rq->tuple, rq->alloc, rq->msg->tid);
 	for (unsigned i = 0; i < 2 && rq->alloc != NULL; i++)
 		if (rq->alloc->leg[i].is_present && (rc != 0 || i == at))
 			refresh_leg(rq, &rq->alloc->leg[i], lifetime_sec);

@@ -5,15 +5,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
-
-uint64_t tp_turn_hash_seed;
-unsigned tp_turn_hash_log2 = 5;
-
-unsigned tp_turn_hash(const void *key, size_t len)
-{
-	return (unsigned)XXH3_64bits_withSeed(key, len, tp_turn_hash_seed);
-}
 
 struct tp_addr tp_leg_local(const struct tp_turn *turn, const struct tp_leg *leg)
 {
@@ -25,14 +16,52 @@ struct tp_addr tp_leg_external(const struct tp_turn *turn, const struct tp_leg *
 	return tp_addr_with_port(&turn->relays[leg->relay].addr.external, leg->port);
 }
 
+/* ---- tables ---- */
+
+static struct tp_bytes key_of_allocation(const struct tp_link *link)
+{
+	const struct tp_allocation *alloc = TP_ENTRY(link, struct tp_allocation, by_tuple);
+
+	return (struct tp_bytes){ &alloc->tuple, sizeof(alloc->tuple) };
+}
+
+static struct tp_bytes key_of_reservation(const struct tp_link *link)
+{
+	const struct tp_reservation *r = TP_ENTRY(link, struct tp_reservation, by_token);
+
+	return (struct tp_bytes){ r->token, sizeof(r->token) };
+}
+
+void tp_allocations_init(struct tp_turn *turn)
+{
+	turn->by_tuple = tp_table(key_of_allocation);
+	turn->by_token = tp_table(key_of_reservation);
+}
+
+void tp_allocations_fini(struct tp_turn *turn)
+{
+	uint32_t i;
+
+	for (i = 0; i < turn->n_slots; i++)
+		if (turn->slots[i] != NULL)
+			tp_allocation_end(turn, turn->slots[i], TP_TURN_END_SHUTDOWN);
+	tp_turn_expire(turn, UINT64_MAX); /* reservations */
+	assert(turn->by_tuple.n == 0 && turn->by_token.n == 0);
+	tp_table_clear(&turn->by_tuple);
+	tp_table_clear(&turn->by_token);
+	tp_timers_fini(&turn->timers);
+	free(turn->slots);
+	free(turn->free_slots);
+}
+
 /* ---- allocations ---- */
 
 struct tp_allocation *tp_allocation_find(struct tp_turn *turn, const struct tp_tuple *tuple)
 {
-	struct tp_allocation *alloc;
+	struct tp_link *link = tp_table_find(&turn->by_tuple, tuple, sizeof(*tuple));
 
-	HASH_FIND(hh, turn->allocations, tuple, sizeof(*tuple), alloc);
-	return alloc != NULL ? alloc : tp_mobility_find(turn, tuple);
+	return link != NULL ? TP_ENTRY(link, struct tp_allocation, by_tuple)
+			    : tp_mobility_find(turn, tuple);
 }
 
 struct tp_allocation *tp_allocation_of_port(
@@ -112,12 +141,10 @@ struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tu
 		goto err_alloc;
 	if (reserve_slot(turn) < 0 || tp_timers_reserve(&turn->timers, 2) < 0)
 		goto err_user;
-	alloc->tuple = *tuple;
-	HASH_ADD(hh, turn->allocations, tuple, sizeof(*tuple), alloc);
-	if (alloc->hh.tbl == NULL)
-		goto err_timers;
 	if (account_open(turn, alloc) < 0)
-		goto err_hash;
+		goto err_timers;
+	alloc->tuple = *tuple;
+	tp_table_add(&turn->by_tuple, &alloc->by_tuple);
 	take_slot(turn, alloc);
 	alloc->id = ++turn->next_id;
 	alloc->created_ns = now_ns;
@@ -131,8 +158,6 @@ struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tu
 	turn->count.allocations++;
 	return alloc;
 
-err_hash:
-	HASH_DELETE(hh, turn->allocations, alloc);
 err_timers:
 	tp_timers_unreserve(&turn->timers, 2);
 err_user:
@@ -146,7 +171,7 @@ static void allocation_free(struct tp_turn *turn, struct tp_allocation *alloc)
 {
 	assert(LIST_EMPTY(&alloc->channels) && LIST_EMPTY(&alloc->permissions));
 	tp_mobility_end(turn, alloc);
-	HASH_DELETE(hh, turn->allocations, alloc);
+	tp_table_remove(&turn->by_tuple, &alloc->by_tuple);
 	tp_timers_unreserve(&turn->timers, 2);
 	give_slot(turn, alloc);
 	tp_quota_give(turn->quota, alloc->user);
@@ -235,28 +260,13 @@ void tp_allocation_end(struct tp_turn *turn, struct tp_allocation *alloc, enum t
 
 /* ---- moves ---- */
 
-/* In place, so that it can not fail: no bucket is added and the table is not freed on the way. */
-static void rehash(struct tp_allocation *alloc, const struct tp_tuple *tuple)
-{
-	UT_hash_table *tbl = alloc->hh.tbl;
-	unsigned noexpand = tbl->noexpand;
-	unsigned bucket;
-
-	HASH_TO_BKT(alloc->hh.hashv, tbl->num_buckets, bucket);
-	HASH_DEL_IN_BKT(tbl->buckets[bucket], &alloc->hh);
-	alloc->tuple = *tuple;
-	HASH_VALUE(&alloc->tuple, sizeof(alloc->tuple), alloc->hh.hashv);
-	HASH_TO_BKT(alloc->hh.hashv, tbl->num_buckets, bucket);
-	tbl->noexpand = 1;
-	HASH_ADD_TO_BKT(tbl->buckets[bucket], hh, &alloc->hh, (bool){ false });
-	tbl->noexpand = noexpand;
-}
-
 void tp_allocation_move(
 		struct tp_turn *turn, struct tp_allocation *alloc, const struct tp_tuple *tuple)
 {
 	tp_peers_hide(turn, alloc);
-	rehash(alloc, tuple);
+	tp_table_remove(&turn->by_tuple, &alloc->by_tuple);
+	alloc->tuple = *tuple;
+	tp_table_add(&turn->by_tuple, &alloc->by_tuple);
 	/* Permissions are told again with their next indication, as at first. */
 	for (unsigned at = 0; at < 2; at++)
 		if (alloc->leg[at].is_present)
@@ -272,32 +282,25 @@ struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const uint8_t to
 
 	if (r == NULL)
 		return NULL;
-	if (tp_timers_reserve(&turn->timers, 1) < 0)
-		goto err_reservation;
+	if (tp_timers_reserve(&turn->timers, 1) < 0) {
+		free(r);
+		return NULL;
+	}
 	memcpy(r->token, token, TP_TOKEN_LEN);
 	r->relay = relay;
 	r->port = port;
 	r->timer.kind = TP_TIMER_RESERVATION;
-	HASH_ADD(hh, turn->reservations, token, TP_TOKEN_LEN, r);
-	if (r->hh.tbl == NULL)
-		goto err_timer;
+	tp_table_add(&turn->by_token, &r->by_token);
 	tp_timer_set(&turn->timers, &r->timer, deadline_ns);
 	turn->count.reservations++;
 	return r;
-
-err_timer:
-	tp_timers_unreserve(&turn->timers, 1);
-err_reservation:
-	free(r);
-	return NULL;
 }
 
 struct tp_reservation *tp_reservation_find(struct tp_turn *turn, const uint8_t *token)
 {
-	struct tp_reservation *r;
+	struct tp_link *link = tp_table_find(&turn->by_token, token, TP_TOKEN_LEN);
 
-	HASH_FIND(hh, turn->reservations, token, TP_TOKEN_LEN, r);
-	return r;
+	return link != NULL ? TP_ENTRY(link, struct tp_reservation, by_token) : NULL;
 }
 
 void tp_reservation_end(struct tp_turn *turn, struct tp_reservation *r, bool keep_port)
@@ -306,14 +309,12 @@ void tp_reservation_end(struct tp_turn *turn, struct tp_reservation *r, bool kee
 		tp_ports_give(turn->relays[r->relay].ports, r->port);
 	tp_timer_cancel(&turn->timers, &r->timer);
 	tp_timers_unreserve(&turn->timers, 1);
-	HASH_DELETE(hh, turn->reservations, r);
+	tp_table_remove(&turn->by_token, &r->by_token);
 	turn->count.reservations--;
 	free(r);
 }
 
 /* ---- time ---- */
-
-#define OWNER(timer, type) ((type *)(void *)((char *)(timer)-offsetof(type, timer)))
 
 static void leg_expired(struct tp_turn *turn, struct tp_leg *leg)
 {
@@ -330,16 +331,17 @@ void tp_turn_expire(struct tp_turn *turn, uint64_t now_ns)
 	while ((timer = tp_timers_pop(&turn->timers, now_ns)) != NULL) {
 		switch ((enum tp_timer_kind)timer->kind) {
 		case TP_TIMER_LEG:
-			leg_expired(turn, OWNER(timer, struct tp_leg));
+			leg_expired(turn, TP_ENTRY(timer, struct tp_leg, timer));
 			break;
 		case TP_TIMER_PERMISSION:
-			tp_permission_end(turn, OWNER(timer, struct tp_permission));
+			tp_permission_end(turn, TP_ENTRY(timer, struct tp_permission, timer));
 			break;
 		case TP_TIMER_CHANNEL:
-			tp_channel_end(turn, OWNER(timer, struct tp_channel));
+			tp_channel_end(turn, TP_ENTRY(timer, struct tp_channel, timer));
 			break;
 		case TP_TIMER_RESERVATION:
-			tp_reservation_end(turn, OWNER(timer, struct tp_reservation), false);
+			tp_reservation_end(
+					turn, TP_ENTRY(timer, struct tp_reservation, timer), false);
 			break;
 		}
 	}

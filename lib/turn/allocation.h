@@ -27,39 +27,11 @@
 #include "turn/ports.h"
 #include "turn/quota.h"
 #include "turn/redirect.h"
+#include "turn/table.h"
 #include "turn/timer.h"
 #include "turn/turn.h"
 
-/*
- * uthash doubles a table in one go: at a million entries nobody else would be served for 200 ms.
- * So tables begin with as many buckets as there may be entries: pages of zeroes, which cost nothing
- * until they are used.  16 in one bucket then mean that there are more entries than were foreseen,
- * and not chance, as 10 would (one table in fifteen).
- */
-#define HASH_NONFATAL_OOM 1
-#define HASH_FUNCTION(key, len, hash) (hash) = tp_turn_hash((key), (len))
-#define uthash_malloc(size) calloc(1, (size))
-#define uthash_bzero(at, size) ((void)(at)) /* it is */
-#include <uthash.h>
-
-/* Not to be chosen from outside. */
-#undef HASH_INITIAL_NUM_BUCKETS_LOG2
-#undef HASH_INITIAL_NUM_BUCKETS
-#undef HASH_BKT_CAPACITY_THRESH
-#define HASH_INITIAL_NUM_BUCKETS_LOG2 tp_turn_hash_log2
-#define HASH_INITIAL_NUM_BUCKETS (1u << tp_turn_hash_log2)
-#define HASH_BKT_CAPACITY_THRESH 16U
-
 #define TP_TOKEN_LEN 8
-
-/* Random, set once before the first table exists: clients choose addresses and ports. */
-extern uint64_t tp_turn_hash_seed;
-
-/* Buckets of tables that are begun, as a power of two: for the largest limit of the configuration.
- */
-extern unsigned tp_turn_hash_log2;
-
-unsigned tp_turn_hash(const void *key, size_t len);
 
 enum tp_timer_kind {
 	TP_TIMER_LEG,
@@ -97,7 +69,7 @@ struct tp_permission {
 	struct tp_channel_list channels; /* to this IP address */
 	void *fast;                      /* the event handler's; only while in force */
 	LIST_ENTRY(tp_permission) of_alloc;
-	UT_hash_handle hh;
+	struct tp_link by_ip;
 };
 
 struct tp_channel {
@@ -109,7 +81,7 @@ struct tp_channel {
 	void *fast; /* the event handler's */
 	LIST_ENTRY(tp_channel) of_alloc;
 	LIST_ENTRY(tp_channel) of_perm;
-	UT_hash_handle by_number, by_peer;
+	struct tp_link by_number, by_peer;
 };
 
 /* Peers whose permissions ended: who was reached by whom is asked long after (section 21.3.2). */
@@ -141,7 +113,7 @@ struct tp_allocation {
 	uint8_t token[TP_TOKEN_LEN];
 	uint32_t lifetime_sec;
 	uint16_t address_error; /* enum tp_stun_err, of the IPv6 or IPv4 half that was refused */
-	UT_hash_handle hh;
+	struct tp_link by_tuple;
 	uint16_t username_len;
 	char username[]; /* NUL-terminated */
 };
@@ -151,7 +123,7 @@ struct tp_reservation {
 	uint32_t relay;
 	uint16_t port;
 	struct tp_timer timer;
-	UT_hash_handle hh;
+	struct tp_link by_token;
 };
 
 struct tp_relay {
@@ -183,12 +155,12 @@ struct tp_turn {
 	struct tp_discovery discovery;
 	struct tp_mobility mobility;
 	struct tp_timers timers;
-	struct tp_bucket icmp;             /* Data indications about errors */
-	struct tp_allocation *allocations; /* by tuple */
-	struct tp_permission *permissions; /* by allocation and IP */
-	struct tp_channel *by_number, *by_peer;
-	struct tp_reservation *reservations;
-	struct tp_allocation **slots; /* every allocation has one; for walking */
+	struct tp_bucket icmp;              /* Data indications about errors */
+	struct tp_table by_tuple;           /* allocations */
+	struct tp_table by_ip;              /* permissions, of their allocation */
+	struct tp_table by_number, by_peer; /* channels, of theirs */
+	struct tp_table by_token;           /* reservations */
+	struct tp_allocation **slots;       /* every allocation has one; for walking */
 	uint32_t n_slots, room_slots;
 	uint32_t *free_slots;
 	uint32_t n_free_slots;
@@ -214,6 +186,12 @@ struct tp_addr tp_leg_local(const struct tp_turn *turn, const struct tp_leg *leg
 
 /** What clients and peers call it. */
 struct tp_addr tp_leg_external(const struct tp_turn *turn, const struct tp_leg *leg);
+
+/** Tables of allocations and reservations, empty. */
+void tp_allocations_init(struct tp_turn *turn);
+
+/** End them all, and free what held them. */
+void tp_allocations_fini(struct tp_turn *turn);
 
 /** By its five-tuple, or by the one it is on its way to.  @return NULL: there is none */
 struct tp_allocation *tp_allocation_find(struct tp_turn *turn, const struct tp_tuple *tuple);
@@ -250,6 +228,12 @@ bool tp_leg_end(struct tp_turn *turn, struct tp_allocation *alloc, struct tp_leg
 
 /** End both legs; also frees an allocation that never got one. */
 void tp_allocation_end(struct tp_turn *turn, struct tp_allocation *alloc, enum tp_turn_end why);
+
+/** Tables of permissions and channels, empty. */
+void tp_peers_init(struct tp_turn *turn);
+
+/** All allocations are gone. */
+void tp_peers_fini(struct tp_turn *turn);
 
 /** The permission in force for an IP address, or NULL. */
 struct tp_permission *tp_permission_find(struct tp_turn *turn, const struct tp_allocation *alloc,

@@ -18,8 +18,28 @@ struct tp_mobile {
 	uint8_t tid[TP_STUN_TID_LEN]; /* of the Refresh that spent that one, ... */
 	struct tp_tuple came_by;      /* ... and its five-tuple */
 	struct tp_tuple next;         /* while alloc->is_moving */
-	UT_hash_handle hh, hh_next;
+	struct tp_link by_id, by_next;
 };
+
+static struct tp_bytes key_of_id(const struct tp_link *link)
+{
+	const struct tp_mobile *m = TP_ENTRY(link, struct tp_mobile, by_id);
+
+	return (struct tp_bytes){ &m->id, sizeof(m->id) };
+}
+
+static struct tp_bytes key_of_next(const struct tp_link *link)
+{
+	const struct tp_mobile *m = TP_ENTRY(link, struct tp_mobile, by_next);
+
+	return (struct tp_bytes){ &m->next, sizeof(m->next) };
+}
+
+void tp_mobility_init(struct tp_turn *turn)
+{
+	turn->mobility.by_id = tp_table(key_of_id);
+	turn->mobility.by_next = tp_table(key_of_next);
+}
 
 int tp_mobility_allow(struct tp_turn *turn, bool is_allowed)
 {
@@ -38,24 +58,24 @@ int tp_mobility_allow(struct tp_turn *turn, bool is_allowed)
 
 void tp_mobility_fini(struct tp_turn *turn)
 {
-	assert(turn->mobility.by_id == NULL && turn->mobility.by_next == NULL);
+	assert(turn->mobility.by_id.n == 0 && turn->mobility.by_next.n == 0);
+	tp_table_clear(&turn->mobility.by_id);
+	tp_table_clear(&turn->mobility.by_next);
 	tp_seal_free(turn->mobility.seal);
 }
 
 static struct tp_mobile *mobile_of(const struct tp_turn *turn, uint64_t id)
 {
-	struct tp_mobile *m;
+	struct tp_link *link = tp_table_find(&turn->mobility.by_id, &id, sizeof(id));
 
-	HASH_FIND(hh, turn->mobility.by_id, &id, sizeof(id), m);
-	return m;
+	return link != NULL ? TP_ENTRY(link, struct tp_mobile, by_id) : NULL;
 }
 
 struct tp_allocation *tp_mobility_find(struct tp_turn *turn, const struct tp_tuple *tuple)
 {
-	struct tp_mobile *m;
+	struct tp_link *link = tp_table_find(&turn->mobility.by_next, tuple, sizeof(*tuple));
 
-	HASH_FIND(hh_next, turn->mobility.by_next, tuple, sizeof(*tuple), m);
-	return m != NULL ? m->alloc : NULL;
+	return link != NULL ? TP_ENTRY(link, struct tp_mobile, by_next)->alloc : NULL;
 }
 
 int tp_mobility_start(struct tp_turn *turn, struct tp_allocation *alloc)
@@ -67,11 +87,7 @@ int tp_mobility_start(struct tp_turn *turn, struct tp_allocation *alloc)
 	m->id = alloc->id;
 	m->alloc = alloc;
 	m->serial = 1;
-	HASH_ADD(hh, turn->mobility.by_id, id, sizeof(m->id), m);
-	if (m->hh.tbl == NULL) {
-		free(m);
-		return -ENOMEM;
-	}
+	tp_table_add(&turn->mobility.by_id, &m->by_id);
 	alloc->is_mobile = true;
 	turn->count.mobile++;
 	return 0;
@@ -81,7 +97,7 @@ static void stop_moving(struct tp_turn *turn, struct tp_mobile *m)
 {
 	if (!m->alloc->is_moving)
 		return;
-	HASH_DELETE(hh_next, turn->mobility.by_next, m);
+	tp_table_remove(&turn->mobility.by_next, &m->by_next);
 	m->alloc->is_moving = false;
 }
 
@@ -92,7 +108,7 @@ void tp_mobility_end(struct tp_turn *turn, struct tp_allocation *alloc)
 	if (m == NULL)
 		return;
 	stop_moving(turn, m);
-	HASH_DELETE(hh, turn->mobility.by_id, m);
+	tp_table_remove(&turn->mobility.by_id, &m->by_id);
 	free(m);
 	turn->count.mobile--;
 }
@@ -171,7 +187,7 @@ static void complete(struct tp_turn *turn, struct tp_mobile *m)
 		turn->ops.moved(turn->ctx, m->alloc, &from);
 }
 
-int tp_mobility_prepare(struct tp_turn *turn, const struct tp_turn_now *now,
+void tp_mobility_prepare(struct tp_turn *turn, const struct tp_turn_now *now,
 		const struct tp_tuple *tuple, struct tp_allocation *alloc,
 		const uint8_t tid[TP_STUN_TID_LEN])
 {
@@ -185,16 +201,13 @@ int tp_mobility_prepare(struct tp_turn *turn, const struct tp_turn_now *now,
 		if (alloc->is_moving)
 			complete(turn, m);
 		m->next = *tuple;
-		HASH_ADD(hh_next, turn->mobility.by_next, next, sizeof(m->next), m);
-		if (m->hh_next.tbl == NULL)
-			return -ENOMEM;
+		tp_table_add(&turn->mobility.by_next, &m->by_next);
 		alloc->is_moving = true;
 	}
 	m->serial++;
 	m->old_until_ns = now->mono_ns + TP_MOBILITY_OLD_SEC * TP_NS_PER_SEC;
 	m->came_by = *tuple;
 	memcpy(m->tid, tid, TP_STUN_TID_LEN);
-	return 0;
 }
 
 void tp_mobility_arrive(

@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "turn/table.h"
 #include "turn/turn.h"
 #include "wire/seal.h"
 #include "wire/stun.h"
@@ -37,11 +38,14 @@
 struct tp_mobile; /* one allocation's */
 
 struct tp_mobility {
-	bool is_allowed;           /* tickets are given to new allocations */
-	struct tp_seal *seal;      /* NULL: it never was */
-	struct tp_mobile *by_id;   /* every mobile allocation */
-	struct tp_mobile *by_next; /* those that are on their way, by their next five-tuple */
+	bool is_allowed;         /* tickets are given to new allocations */
+	struct tp_seal *seal;    /* NULL: it never was */
+	struct tp_table by_id;   /* every mobile allocation */
+	struct tp_table by_next; /* those that are on their way, by their next five-tuple */
 };
+
+/** Nothing is mobile. */
+void tp_mobility_init(struct tp_turn *turn);
 
 /**
  * Allow it or forbid it, at any time; who has a ticket keeps what it is good for.
@@ -84,8 +88,8 @@ enum tp_stun_err tp_mobility_check(struct tp_turn *turn, const struct tp_turn_no
 		const struct tp_tuple *tuple, const struct tp_mobility_claim *claim,
 		const uint8_t tid[TP_STUN_TID_LEN], bool *is_again);
 
-/** Note the next five-tuple and spend the ticket.  @return 0 or -ENOMEM: the ticket stays good */
-int tp_mobility_prepare(struct tp_turn *turn, const struct tp_turn_now *now,
+/** Note the next five-tuple and spend the ticket. */
+void tp_mobility_prepare(struct tp_turn *turn, const struct tp_turn_now *now,
 		const struct tp_tuple *tuple, struct tp_allocation *alloc,
 		const uint8_t tid[TP_STUN_TID_LEN]);
 

@@ -5,6 +5,44 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* ---- tables ---- */
+
+static struct tp_bytes key_of_permission(const struct tp_link *link)
+{
+	const struct tp_permission *perm = TP_ENTRY(link, struct tp_permission, by_ip);
+
+	return (struct tp_bytes){ &perm->key, sizeof(perm->key) };
+}
+
+static struct tp_bytes key_of_number(const struct tp_link *link)
+{
+	const struct tp_channel *ch = TP_ENTRY(link, struct tp_channel, by_number);
+
+	return (struct tp_bytes){ &ch->number_key, sizeof(ch->number_key) };
+}
+
+static struct tp_bytes key_of_peer(const struct tp_link *link)
+{
+	const struct tp_channel *ch = TP_ENTRY(link, struct tp_channel, by_peer);
+
+	return (struct tp_bytes){ &ch->peer_key, sizeof(ch->peer_key) };
+}
+
+void tp_peers_init(struct tp_turn *turn)
+{
+	turn->by_ip = tp_table(key_of_permission);
+	turn->by_number = tp_table(key_of_number);
+	turn->by_peer = tp_table(key_of_peer);
+}
+
+void tp_peers_fini(struct tp_turn *turn)
+{
+	assert(turn->by_ip.n == 0 && turn->by_number.n == 0 && turn->by_peer.n == 0);
+	tp_table_clear(&turn->by_ip);
+	tp_table_clear(&turn->by_number);
+	tp_table_clear(&turn->by_peer);
+}
+
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -116,20 +154,18 @@ struct tp_channel *tp_channel_by_number(
 		struct tp_turn *turn, const struct tp_allocation *alloc, uint16_t number)
 {
 	const struct tp_channel_number_key key = { alloc->id, number };
-	struct tp_channel *ch;
+	struct tp_link *link = tp_table_find(&turn->by_number, &key, sizeof(key));
 
-	HASH_FIND(by_number, turn->by_number, &key, sizeof(key), ch);
-	return ch;
+	return link != NULL ? TP_ENTRY(link, struct tp_channel, by_number) : NULL;
 }
 
 struct tp_channel *tp_channel_by_peer(
 		struct tp_turn *turn, const struct tp_allocation *alloc, const struct tp_addr *peer)
 {
 	const struct tp_permission_key key = { alloc->id, *peer, 0 };
-	struct tp_channel *ch;
+	struct tp_link *link = tp_table_find(&turn->by_peer, &key, sizeof(key));
 
-	HASH_FIND(by_peer, turn->by_peer, &key, sizeof(key), ch);
-	return ch;
+	return link != NULL ? TP_ENTRY(link, struct tp_channel, by_peer) : NULL;
 }
 
 struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *alloc,
@@ -140,32 +176,22 @@ struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *al
 	ch = calloc(1, sizeof(*ch));
 	if (ch == NULL)
 		return NULL;
-	if (tp_timers_reserve(&turn->timers, 1) < 0)
-		goto err_channel;
+	if (tp_timers_reserve(&turn->timers, 1) < 0) {
+		free(ch);
+		return NULL;
+	}
 	ch->alloc = alloc;
 	ch->timer.kind = TP_TIMER_CHANNEL;
 	ch->number_key = (struct tp_channel_number_key){ alloc->id, number };
 	ch->peer_key = (struct tp_permission_key){ alloc->id, *peer, 0 };
-	HASH_ADD(by_number, turn->by_number, number_key, sizeof(ch->number_key), ch);
-	if (ch->by_number.tbl == NULL)
-		goto err_timer;
-	HASH_ADD(by_peer, turn->by_peer, peer_key, sizeof(ch->peer_key), ch);
-	if (ch->by_peer.tbl == NULL)
-		goto err_number;
+	tp_table_add(&turn->by_number, &ch->by_number);
+	tp_table_add(&turn->by_peer, &ch->by_peer);
 	ch->perm = perm;
 	LIST_INSERT_HEAD(&alloc->channels, ch, of_alloc);
 	LIST_INSERT_HEAD(&perm->channels, ch, of_perm);
 	alloc->n_channels++;
 	turn->count.channels++;
 	return ch;
-
-err_number:
-	HASH_DELETE(by_number, turn->by_number, ch);
-err_timer:
-	tp_timers_unreserve(&turn->timers, 1);
-err_channel:
-	free(ch);
-	return NULL;
 }
 
 void tp_channel_set_deadline(struct tp_turn *turn, struct tp_channel *channel, uint64_t deadline_ns)
@@ -180,10 +206,9 @@ static struct tp_permission *permission_get(
 		struct tp_turn *turn, const struct tp_allocation *alloc, const struct tp_addr *peer)
 {
 	const struct tp_permission_key key = { alloc->id, tp_addr_ip_only(peer), 0 };
-	struct tp_permission *perm;
+	struct tp_link *link = tp_table_find(&turn->by_ip, &key, sizeof(key));
 
-	HASH_FIND(hh, turn->permissions, &key, sizeof(key), perm);
-	return perm;
+	return link != NULL ? TP_ENTRY(link, struct tp_permission, by_ip) : NULL;
 }
 
 struct tp_permission *tp_permission_find(
@@ -202,22 +227,16 @@ static struct tp_permission *permission_new(
 	perm = calloc(1, sizeof(*perm));
 	if (perm == NULL)
 		return NULL;
-	if (tp_timers_reserve(&turn->timers, 1) < 0)
-		goto err_perm;
+	if (tp_timers_reserve(&turn->timers, 1) < 0) {
+		free(perm);
+		return NULL;
+	}
 	perm->key = (struct tp_permission_key){ alloc->id, tp_addr_ip_only(peer), 0 };
 	perm->timer.kind = TP_TIMER_PERMISSION;
 	perm->alloc = alloc;
-	HASH_ADD(hh, turn->permissions, key, sizeof(perm->key), perm);
-	if (perm->hh.tbl == NULL)
-		goto err_timer;
+	tp_table_add(&turn->by_ip, &perm->by_ip);
 	LIST_INSERT_HEAD(&alloc->permissions, perm, of_alloc);
 	return perm;
-
-err_timer:
-	tp_timers_unreserve(&turn->timers, 1);
-err_perm:
-	free(perm);
-	return NULL;
 }
 
 struct tp_permission *tp_permission_set(struct tp_turn *turn, struct tp_allocation *alloc,
@@ -257,7 +276,7 @@ static void permission_drop(struct tp_turn *turn, struct tp_permission *perm)
 	if (tp_permission_in_force(perm) || !LIST_EMPTY(&perm->channels))
 		return;
 	tp_past_add(turn, perm->alloc, &perm->key.ip);
-	HASH_DELETE(hh, turn->permissions, perm);
+	tp_table_remove(&turn->by_ip, &perm->by_ip);
 	LIST_REMOVE(perm, of_alloc);
 	tp_timers_unreserve(&turn->timers, 1);
 	free(perm);
@@ -271,8 +290,8 @@ void tp_channel_end(struct tp_turn *turn, struct tp_channel *ch)
 	channel_tell(turn, ch, turn->ops.channel_cleared);
 	tp_timer_cancel(&turn->timers, &ch->timer);
 	tp_timers_unreserve(&turn->timers, 1);
-	HASH_DELETE(by_number, turn->by_number, ch);
-	HASH_DELETE(by_peer, turn->by_peer, ch);
+	tp_table_remove(&turn->by_number, &ch->by_number);
+	tp_table_remove(&turn->by_peer, &ch->by_peer);
 	LIST_REMOVE(ch, of_alloc);
 	LIST_REMOVE(ch, of_perm);
 	ch->alloc->n_channels--;

@@ -11,20 +11,6 @@
 #include "turn/request.h"
 #include "wire/channel.h"
 
-#define BUCKETS_LOG2_MAX 22 /* the most that the configuration allows, 4,000,000 */
-
-/* Enough for each: see allocation.h. */
-static unsigned buckets_log2(const struct tp_turn_conf *conf)
-{
-	uint32_t n = conf->max_allocations > conf->max_channels ? conf->max_allocations
-								: conf->max_channels;
-	unsigned log2 = 5;
-
-	while (log2 < BUCKETS_LOG2_MAX && 1u << log2 < n)
-		log2++;
-	return log2;
-}
-
 int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, void *ctx,
 		struct tp_turn **out)
 {
@@ -50,7 +36,9 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 		.legacy_attributes = conf->legacy_attributes,
 		.icmp = { .per_sec = TP_TURN_ICMP_PER_SEC, .burst = TP_TURN_ICMP_BURST },
 	};
-	tp_turn_hash_log2 = buckets_log2(conf);
+	tp_allocations_init(turn);
+	tp_peers_init(turn);
+	tp_mobility_init(turn);
 	while (tp_turn_hash_seed == 0)
 		ops->random(ctx, &tp_turn_hash_seed, sizeof(tp_turn_hash_seed));
 	ops->random(ctx, seed, sizeof(seed));
@@ -83,15 +71,10 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 
 void tp_turn_free(struct tp_turn *turn)
 {
-	uint32_t i;
-
 	if (turn == NULL)
 		return;
-	for (i = 0; i < turn->n_slots; i++)
-		if (turn->slots[i] != NULL)
-			tp_allocation_end(turn, turn->slots[i], TP_TURN_END_SHUTDOWN);
-	while (turn->reservations != NULL)
-		tp_reservation_end(turn, turn->reservations, false);
+	tp_allocations_fini(turn);
+	tp_peers_fini(turn);
 	tp_relays_fini(turn);
 	tp_quota_free(turn->quota);
 	tp_flood_free(turn->flood);
@@ -100,10 +83,7 @@ void tp_turn_free(struct tp_turn *turn)
 	tp_policy_free(turn->policy);
 	tp_redirect_fini(&turn->redirect);
 	tp_discovery_fini(&turn->discovery);
-	tp_timers_fini(&turn->timers);
 	tp_addr_index_fini(&turn->own);
-	free(turn->slots);
-	free(turn->free_slots);
 	free(turn);
 }
 

@@ -5,19 +5,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "turn/allocation.h" /* for uthash and its seeded hash: clients choose what is looked up */
+#include "turn/table.h"
 
 struct entry {
 	struct tp_user user; /* owns its name */
 	uint8_t userhash[TP_STUN_USERHASH_LEN];
-	UT_hash_handle by_name, by_hash;
+	struct tp_link by_name, by_hash;
 };
 
 struct tp_users {
-	struct entry *names, *hashes; /* heads of the tables */
+	struct tp_table names, hashes;
 	struct entry *entries;
 	uint32_t n;
 };
+
+static struct tp_bytes key_of_name(const struct tp_link *link)
+{
+	const struct entry *e = TP_ENTRY(link, struct entry, by_name);
+
+	return (struct tp_bytes){ e->user.name.data, e->user.name.len };
+}
+
+static struct tp_bytes key_of_hash(const struct tp_link *link)
+{
+	const struct entry *e = TP_ENTRY(link, struct entry, by_hash);
+
+	return (struct tp_bytes){ e->userhash, sizeof(e->userhash) };
+}
 
 static int add(struct tp_users *users, const struct tp_turn_user *from,
 		const struct tp_bytes *realm)
@@ -35,11 +49,9 @@ static int add(struct tp_users *users, const struct tp_turn_user *from,
 		.sha256 = from->sha256,
 	};
 	tp_userhash(&(struct tp_bytes){ name, len }, realm, e->userhash);
-	HASH_ADD_KEYPTR(by_name, users->names, e->user.name.data, len, e);
-	if (e->by_name.tbl == NULL)
-		return -ENOMEM;
-	HASH_ADD(by_hash, users->hashes, userhash, sizeof(e->userhash), e);
-	return e->by_hash.tbl != NULL ? 0 : -ENOMEM;
+	tp_table_add(&users->names, &e->by_name);
+	tp_table_add(&users->hashes, &e->by_hash);
+	return 0;
 }
 
 int tp_users_new(const struct tp_turn_user from[], uint32_t n, const char *realm,
@@ -50,6 +62,8 @@ int tp_users_new(const struct tp_turn_user from[], uint32_t n, const char *realm
 
 	if (users == NULL)
 		return -ENOMEM;
+	users->names = tp_table(key_of_name);
+	users->hashes = tp_table(key_of_hash);
 	users->entries = calloc(n + 1, sizeof(*users->entries));
 	if (users->entries == NULL)
 		goto err;
@@ -67,8 +81,8 @@ void tp_users_free(struct tp_users *users)
 {
 	if (users == NULL)
 		return;
-	HASH_CLEAR(by_name, users->names);
-	HASH_CLEAR(by_hash, users->hashes);
+	tp_table_clear(&users->names);
+	tp_table_clear(&users->hashes);
 	for (uint32_t i = 0; i < users->n; i++)
 		free((void *)(uintptr_t)users->entries[i].user.name.data);
 	if (users->entries != NULL)
@@ -80,19 +94,15 @@ void tp_users_free(struct tp_users *users)
 const struct tp_user *tp_users_by_name(
 		const struct tp_users *users, const struct tp_stun_value *name)
 {
-	const struct entry *e;
+	const struct tp_link *link = tp_table_find(&users->names, name->data, name->len);
 
-	HASH_FIND(by_name, users->names, name->data, name->len, e);
-	return e != NULL ? &e->user : NULL;
+	return link != NULL ? &TP_ENTRY(link, struct entry, by_name)->user : NULL;
 }
 
 const struct tp_user *tp_users_by_hash(
 		const struct tp_users *users, const struct tp_stun_value *userhash)
 {
-	const struct entry *e;
+	const struct tp_link *link = tp_table_find(&users->hashes, userhash->data, userhash->len);
 
-	if (userhash->len != TP_STUN_USERHASH_LEN)
-		return NULL;
-	HASH_FIND(by_hash, users->hashes, userhash->data, TP_STUN_USERHASH_LEN, e);
-	return e != NULL ? &e->user : NULL;
+	return link != NULL ? &TP_ENTRY(link, struct entry, by_hash)->user : NULL;
 }

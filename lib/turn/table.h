@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * table - hash tables of entries that carry their own link: one pointer in an entry for each table
+ * that it is in, and one for each chain.
+ *
+ * A table grows as it fills, and no single call pays for that: a larger set of chains is begun when
+ * there are as many entries as chains, and each entry added from then on moves a few chains over
+ * (RFC 8656 section 21: nobody is made to wait because there are many).  Where there is no memory
+ * for more chains, they get longer: adding can not fail.
+ *
+ * Keys are hashed under a seed that is the process's secret: clients choose addresses and ports.
+ *
+ * Private to lib/turn.  Threads: one.  Memory: chains are the table's, entries and keys the
+ * owner's.
+ */
+#ifndef TP_TURN_TABLE_H
+#define TP_TURN_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/integrity.h" /* struct tp_bytes */
+
+#define TP_TABLE_CHAINS_MIN 64 /* as soon as there is more than one */
+
+/* In an entry. */
+struct tp_link {
+	struct tp_link *next; /* in the chain */
+};
+
+/** The key of an entry, which must not change while the entry is in the table. */
+typedef struct tp_bytes tp_table_key(const struct tp_link *link);
+
+struct tp_table {
+	tp_table_key *key;
+	struct tp_link *only;    /* the chain of a table that has few */
+	struct tp_link **chains; /* mask + 1 of them; NULL: only that one */
+	struct tp_link **old;    /* old_mask + 1: those from `moved` on hold entries; or NULL */
+	uint32_t n, mask, old_mask, moved;
+};
+
+/* The entry of a type that a link is in. */
+#define TP_ENTRY(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
+
+/* Random, set once before the first table exists. */
+extern uint64_t tp_turn_hash_seed;
+
+uint32_t tp_turn_hash(const void *key, size_t len);
+
+/** An empty one, which holds no memory. */
+static inline struct tp_table tp_table(tp_table_key *key)
+{
+	return (struct tp_table){ .key = key };
+}
+
+/** @return the link of the entry with this key, or NULL */
+struct tp_link *tp_table_find(const struct tp_table *t, const void *key, size_t len);
+
+/** Add an entry whose key no other has. */
+void tp_table_add(struct tp_table *t, struct tp_link *link);
+
+/** Remove an entry that is in the table. */
+void tp_table_remove(struct tp_table *t, struct tp_link *link);
+
+/** Free the chains; entries that are still in it are the owner's to free.  It is empty then. */
+void tp_table_clear(struct tp_table *t);
+
+#endif
