@@ -30,6 +30,7 @@ enum ref_class {
 };
 
 enum ref_type {
+	REF_MAPPED_ADDRESS = 0x0001,
 	REF_USERNAME = 0x0006,
 	REF_MESSAGE_INTEGRITY = 0x0008,
 	REF_ERROR_CODE = 0x0009,
