@@ -7,7 +7,6 @@ Nothing of the host's own network is touched: both ends of the veth are born in 
 tpb<pid>-<device>-out and -dut.  What a killed run left behind is removed by sweep().
 """
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -18,6 +17,9 @@ import tempfile
 import time
 
 from bench.harness.bench import BenchError
+
+from . import netns
+from .netns import inside
 
 LOAD_CPU = 0  # generator, clients, everything that is not measured
 DUT_CPU = 1
@@ -32,48 +34,23 @@ SERVER = {4: "198.18.0.1", 6: "2001:2::1"}
 PREFIX_LENGTH = {4: 24, 6: 64}
 
 _NAME = re.compile(r"^tpb(\d+)-")
-_CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
 
-
-def run(*cmd, check=True, timeout=60):
+def run(*cmd, **options):
     """Run a command; what it said is in the error when it fails."""
-    done = subprocess.run(cmd, capture_output=True, text=True, timeout=timeout)
-    if check and done.returncode != 0:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise BenchError(f"{' '.join(cmd)}: {said[-1] if said else f'status {done.returncode}'}")
-    return done.stdout
-
-
-def _is_alive(pid):
-    """A process that nobody reaped has no command line."""
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return bool(file.read(1))
-    except OSError:
-        return False
-
-
-def _delete_namespace(name):
-    for pid in run("ip", "netns", "pids", name, check=False).split():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), 9)
-    run("ip", "netns", "del", name, check=False)
-
-
-def _is_left_over(name):
-    match = _NAME.match(name)
-    return match is not None and not _is_alive(match.group(1))
+        return netns.run(*cmd, **options).stdout
+    except netns.CommandError as err:
+        said = err.output.strip().splitlines()
+        why = said[-1] if said else f"status {err.status}"
+        raise BenchError(f"{' '.join(cmd)}: {why}") from None
 
 
 def sweep():
     """Remove what a killed run left; what belongs to living runs stays."""
-    for line in run("ip", "netns", "list").splitlines():
-        name = line.split()[0]
-        if _is_left_over(name):
-            _delete_namespace(name)
-    for name in filter(_is_left_over, os.listdir(tempfile.gettempdir())):
-        shutil.rmtree(os.path.join(tempfile.gettempdir(), name), ignore_errors=True)
+    netns.sweep(_NAME)
+    for name in os.listdir(tempfile.gettempdir()):
+        if netns.is_left_over(name, _NAME):
+            shutil.rmtree(os.path.join(tempfile.gettempdir(), name), ignore_errors=True)
 
 
 def temporary_directory():
@@ -93,18 +70,6 @@ def prefer_session(pid, nice=NICE):
             return old
     except (OSError, ValueError, IndexError):
         return None
-
-
-@contextlib.contextmanager
-def inside(namespace):
-    """This thread is in the namespace meanwhile: /proc/sys/net, sockets."""
-    with open("/proc/thread-self/ns/net", "rb") as home, open(f"/run/netns/{namespace}", "rb") as to:
-        if _libc.setns(to.fileno(), _CLONE_NEWNET) != 0:
-            raise BenchError(f"{namespace}: {os.strerror(ctypes.get_errno())}")
-        try:
-            yield
-        finally:
-            _libc.setns(home.fileno(), _CLONE_NEWNET)
 
 
 class Process:
@@ -223,7 +188,7 @@ class Rig:
         """What is interrupted here goes on all the same."""
         with contextlib.ExitStack() as stack:
             for role in ("out", "dut"):
-                stack.callback(_delete_namespace, self.ns(role))
+                stack.callback(netns.delete, self.ns(role))
             for process in self.processes[:1]:  # the server: after its clients
                 stack.callback(process.stop)
             for process in self.processes[1:]:

@@ -8,6 +8,8 @@ import sys
 import pytest
 
 sys.dont_write_bytecode = True
+# For bench.wire.netns, which the benchmarks' rigs have as well.
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 import lab as labs
 import relay as relays

@@ -9,68 +9,24 @@ Nothing of the host's own network is touched: both ends of every veth are born i
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import re
 import socket
 import subprocess
 
-CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
+from bench.wire import netns
+from bench.wire.netns import inside, run
+
 _serial = 0
 
 # Our namespaces: tpe<pid>n<serial>-<role>.  The pid tells whose they are.
 _NAME = re.compile(r"^tpe(\d+)n\d+-")
 
 
-def run(*cmd, check=True, timeout=60, **kw):
-    """Run a command; its output is in the exception when it fails."""
-    done = subprocess.run(cmd, capture_output=True, text=True, timeout=timeout, **kw)
-    if check and done.returncode != 0:
-        raise RuntimeError(f"{' '.join(cmd)}: {done.returncode}\n{done.stdout}{done.stderr}")
-    return done
-
-
-def _setns(fd):
-    if _libc.setns(fd, CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
-
-
-@contextlib.contextmanager
-def inside(name):
-    """This thread's new sockets belong to the namespace; they keep it afterwards."""
-    with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{name}") as there:
-        _setns(there.fileno())
-        try:
-            yield
-        finally:
-            _setns(home.fileno())
-
-
-def delete_namespace(name):
-    for pid in run("ip", "netns", "pids", name, check=False).stdout.split():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), 9)
-    run("ip", "netns", "del", name, check=False)
-
-
-def is_alive(pid):
-    """A process that nobody reaped has no command line."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as f:
-            return bool(f.read(1))
-    except OSError:
-        return False
-
-
 def sweep():
     """Remove what a killed run left behind; namespaces of living runs stay."""
-    for line in run("ip", "netns", "list").stdout.splitlines():
-        name = line.split()[0]
-        match = _NAME.match(name)
-        if match and not is_alive(match.group(1)):
-            delete_namespace(name)
+    netns.sweep(_NAME)
 
 
 class Lab:
@@ -197,7 +153,7 @@ class Lab:
 
     def close(self):
         for role in self.roles:
-            delete_namespace(self.ns(role))
+            netns.delete(self.ns(role))
 
 
 class OneNic(Lab):
