@@ -25,6 +25,9 @@ HOLD_SEC = 5
 LISTS = 10000  # prefixes that are denied besides
 FILL_SEC = 180  # at most
 DELETE_SEC = 180
+LIFETIME_SEC = 600  # of allocations that are not refreshed
+EXPIRE_SEC = 120  # at most, for all of them to end after that
+LOOK_SEC = 0.25
 
 
 def relay_address(i):
@@ -171,6 +174,35 @@ class Size:
         self.rate(self.line(process, "delete", DELETE_SEC), "delete")
         servers.finish(self.server, process)
 
+    def expire(self):
+        """Nobody refreshes them: they end as they were made, and each with a record in the log."""
+        begin = time.monotonic()
+        process = servers.client(self.server, "turn-storm", 4, "--clients", self.allocations,
+                                 "--window", WINDOW, "--phases", "hold")
+        self.line(process, "fill", FILL_SEC)
+        self.line(process, "hold", 10)
+        if self.living() != self.allocations:
+            raise BenchError("not all of them live")
+        quiet = max(self.server.timed("stats") for _ in range(20))
+        self.b.progress(f"{self.allocations} allocations: waiting until their time is over")
+        time.sleep(max(0, begin + LIFETIME_SEC - 1 - time.monotonic()))
+        cpu = servers.thread_seconds(self.pid)[self.pid][1]
+        begin, longest = time.monotonic(), 0
+        while self.living():
+            if time.monotonic() - begin > EXPIRE_SEC:
+                raise BenchError(f"{self.living()} allocations outlive their time")
+            longest = max(longest, self.server.timed("stats"))
+            time.sleep(LOOK_SEC)
+        seconds = time.monotonic() - begin
+        cpu = servers.thread_seconds(self.pid)[self.pid][1] - cpu
+        self.sample("expiry", "us of control thread for each", 1e6 * cpu / self.allocations,
+                    seconds=round(seconds, 1), cpu_percent=round(100 * cpu / seconds))
+        self.sample("expiry_longest_wait", "ms", longest, before=round(quiet, 1))
+        self.server.rig.end(process)
+
+    def living(self):
+        return self.server.stats()["turn"]["allocations"]
+
     def end(self):
         """SIGTERM while all of them live."""
         process = servers.client(self.server, "turn-storm", 4, "--clients", self.allocations,
@@ -197,13 +229,15 @@ def limits(n):
     return {"allocations": n, "channels": n}
 
 
-def one_size(b, directory, allocations, floor):
+def one_size(b, directory, allocations, floor, expires):
     b.bounce()
     with servers.standing(Turnpike, b, directory, "copy", limits(allocations)) as server:
         with out_of_the_way():
             size = Size(b, server, allocations, floor)
             size.run()
             server.check()
+            if expires:
+                size.expire()
             size.end()
     b.progress(f"{allocations} allocations: done")
 
@@ -220,6 +254,9 @@ def targets(b, many):
         (f"{what}: a random sample, relayed by workers", "by_workers", 99, 100, "higher"),
     ):
         b.target(text, f"million.{name}", params, must, reach, better=better)
+    if many == MANY:
+        b.target(f"{what}: longest wait while they expire", "million.expiry_longest_wait", params,
+                 250, 50, better="lower")
     for name in ("fill", "refresh_at_pace", "stats", "page", "reload", "data", "delete"):
         b.reference(f"million.{name}", params, f"million.{name}", {"allocations": FEW})
 
@@ -231,11 +268,13 @@ def run(b):
     many = MANY_QUICK if b.quick else MANY
     with temporary_directory() as directory:
         floor = floor_of(b, directory)
-        for _ in range(b.reps):
+        for rep in range(b.reps):
             for allocations in (FEW, many):
-                one_size(b, directory, allocations, floor)
+                expires = rep == 0 and allocations == MANY
+                one_size(b, directory, allocations, floor, expires)
         targets(b, many)
     b.note(f"a million: {RELAYS} relay addresses, {LISTS} prefixes denied besides the recommended ones; "
            "the control thread has a CPU for itself, but for the worker while data is relayed; the "
            f"clients and their peer have CPU {LOAD_CPU}.  refresh and data are at a pace of {DATA_RATE} a "
-           "second, so that the longest wait is the server's and not the queue's")
+           "second, so that the longest wait is the server's and not the queue's.  expiry, once, takes "
+           "their ten minutes; its longest wait is turnpikectl's, with the start of that program")
