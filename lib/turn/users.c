@@ -44,10 +44,11 @@ static int add(struct tp_users *users, const struct tp_turn_user *from,
 		return -ENOMEM;
 	users->n++;
 	e->user = (struct tp_user){
-		.name = { name, (uint16_t)len },
 		.md5 = from->md5,
 		.sha256 = from->sha256,
 	};
+	e->user.name.data = name;
+	e->user.name.len = (uint16_t)len;
 	tp_userhash(&(struct tp_bytes){ name, len }, realm, e->userhash);
 	tp_table_add(&users->names, &e->by_name);
 	tp_table_add(&users->hashes, &e->by_hash);
