@@ -17,11 +17,11 @@ declare -A packages=(
 	[build]="bpftool clang gcc libbpf-dev libc6-dev libcap-ng-dev libcyaml-dev libdpdk-dev
 		libjansson-dev libmicrohttpd-dev libmnl-dev libnuma-dev libseccomp-dev libssl-dev
 		libsystemd-dev libunistring-dev libxdp-dev libxxhash-dev libyaml-dev linux-libc-dev llvm meson
-		ninja-build pkg-config uthash-dev zlib1g-dev"
+		ninja-build pkg-config zlib1g-dev"
 	[run]="ca-certificates ethtool iproute2 iputils-ping libevent-core-2.1-7
 		libevent-extra-2.1-7 procps python3"
 	[test]="clang-format clang-tidy cppcheck git libclang-rt-14-dev libcmocka-dev pyflakes3 python3-aioice
-		python3-pytest python3-scapy shellcheck"
+		python3-pytest python3-scapy shellcheck uthash-dev"
 	[node]="nodejs npm"
 	[bench]="dpdk-dev gnuplot-nox libevent-openssl-2.1-7 libevent-pthreads-2.1-7 libhiredis0.14 libmariadb3 libpq5
 		libsqlite3-0"

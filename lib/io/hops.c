@@ -3,11 +3,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/table.h"
 #include "wire/ip.h"
-
-#define HASH_NONFATAL_OOM 1 /* an element that could not be added has no hh.tbl */
-#include <uthash.h>
-#include <xxhash.h>
 
 #include <assert.h>
 #include <errno.h>
@@ -22,7 +19,8 @@
 /* One of the configured interfaces, or a VLAN of one. */
 struct link {
 	unsigned int ifindex;
-	UT_hash_handle hh;
+	struct tp_link by_index;
+	LIST_ENTRY(link) of_hops;
 	uint16_t port;
 	uint16_t vlan;      /* 0: no VLAN */
 	struct link *below; /* the interface of a VLAN; NULL: no VLAN, or it is gone */
@@ -41,7 +39,7 @@ struct neigh_key {
 /* Lives as long as it has hops. */
 struct neigh {
 	struct neigh_key key;
-	UT_hash_handle hh;
+	struct tp_link by_key;
 	TAILQ_ENTRY(neigh) turn;
 	LIST_ENTRY(neigh) of_link;
 	struct link *link;
@@ -61,7 +59,7 @@ struct hop_key {
 struct hop {
 	struct tp_hop shown; /* first: what the resolver holds */
 	struct hop_key key;
-	UT_hash_handle hh;
+	struct tp_link by_key;
 	LIST_ENTRY(hop) of_neigh;
 	struct tp_next_hop *nh; /* shown.nh, ours to retire */
 };
@@ -81,10 +79,8 @@ struct tp_hops {
 	void (*on_change)(const struct tp_hop *hop);
 	void (*on_vlan)(void *ctx, uint16_t port, uint16_t vlan, bool is_up);
 	void *on_vlan_ctx;
-	uint64_t hash_seed;    /* secret: peers choose their addresses */
-	struct link *by_index; /* configured ones and VLANs, by ifindex */
-	struct neigh *neighs;
-	struct hop *hops;
+	LIST_HEAD(, link) all; /* configured ones and VLANs */
+	struct tp_table by_index, neighs, hops;
 	TAILQ_HEAD(, neigh) turns;
 	uint32_t sweep;
 	uint64_t now_ns; /* of the last tick */
@@ -94,9 +90,39 @@ struct tp_hops {
 	struct link links[]; /* the configured ones: port i */
 };
 
-static unsigned int hash_of(const struct tp_hops *h, const void *key, size_t bytes)
+/* Tables. */
+
+static struct tp_bytes key_of_link(const struct tp_link *at)
 {
-	return (unsigned int)XXH3_64bits_withSeed(key, bytes, h->hash_seed);
+	const struct link *link = TP_ENTRY(at, struct link, by_index);
+
+	return (struct tp_bytes){ &link->ifindex, sizeof(link->ifindex) };
+}
+
+static struct tp_bytes key_of_neigh(const struct tp_link *at)
+{
+	const struct neigh *neigh = TP_ENTRY(at, struct neigh, by_key);
+
+	return (struct tp_bytes){ &neigh->key, sizeof(neigh->key) };
+}
+
+static struct tp_bytes key_of_hop(const struct tp_link *at)
+{
+	const struct hop *hop = TP_ENTRY(at, struct hop, by_key);
+
+	return (struct tp_bytes){ &hop->key, sizeof(hop->key) };
+}
+
+static void link_add(struct tp_hops *h, struct link *link)
+{
+	tp_table_add(&h->by_index, &link->by_index);
+	LIST_INSERT_HEAD(&h->all, link, of_hops);
+}
+
+static void link_remove(struct tp_hops *h, struct link *link)
+{
+	tp_table_remove(&h->by_index, &link->by_index);
+	LIST_REMOVE(link, of_hops);
 }
 
 /* Next hops. */
@@ -201,7 +227,7 @@ static void vlan_put(struct tp_hops *h, struct link *link)
 {
 	if (link->vlan == 0 || link->below != NULL || !LIST_EMPTY(&link->neighs))
 		return;
-	HASH_DELETE(hh, h->by_index, link);
+	link_remove(h, link);
 	free(link);
 }
 
@@ -268,11 +294,9 @@ static bool neigh_use(struct tp_hops *h, struct neigh *neigh)
 
 static struct neigh *neigh_find(const struct tp_hops *h, const struct neigh_key *key)
 {
-	struct neigh *neigh;
+	struct tp_link *at = tp_table_find(&h->neighs, key, sizeof(*key));
 
-	HASH_FIND_BYHASHVALUE(
-			hh, h->neighs, key, sizeof(*key), hash_of(h, key, sizeof(*key)), neigh);
-	return neigh;
+	return at != NULL ? TP_ENTRY(at, struct neigh, by_key) : NULL;
 }
 
 static struct neigh *neigh_new(struct tp_hops *h, struct link *link, const struct neigh_key *key)
@@ -282,12 +306,7 @@ static struct neigh *neigh_new(struct tp_hops *h, struct link *link, const struc
 	if (neigh == NULL)
 		return NULL;
 	neigh->key = *key;
-	HASH_ADD_BYHASHVALUE(
-			hh, h->neighs, key, sizeof(*key), hash_of(h, key, sizeof(*key)), neigh);
-	if (neigh->hh.tbl == NULL) {
-		free(neigh);
-		return NULL;
-	}
+	tp_table_add(&h->neighs, &neigh->by_key);
 	neigh->link = link;
 	LIST_INSERT_HEAD(&link->neighs, neigh, of_link);
 	neigh_hurry(neigh);
@@ -308,7 +327,7 @@ static void neigh_put(struct tp_hops *h, struct neigh *neigh)
 		return;
 	LIST_REMOVE(neigh, of_link);
 	TAILQ_REMOVE(&h->turns, neigh, turn);
-	HASH_DELETE(hh, h->neighs, neigh);
+	tp_table_remove(&h->neighs, &neigh->by_key);
 	vlan_put(h, neigh->link);
 	free(neigh);
 }
@@ -322,22 +341,24 @@ static struct hop *hop_new(struct tp_hops *h, const struct hop_key *key)
 	if (hop == NULL)
 		return NULL;
 	hop->key = *key;
-	HASH_ADD_BYHASHVALUE(hh, h->hops, key, sizeof(*key), hash_of(h, key, sizeof(*key)), hop);
-	if (hop->hh.tbl == NULL) {
-		free(hop);
-		return NULL;
-	}
+	tp_table_add(&h->hops, &hop->by_key);
 	LIST_INSERT_HEAD(&key->neigh->hops, hop, of_neigh);
 	hop_publish(h, hop);
 	return hop;
 }
 
+static struct hop *hop_find(const struct tp_hops *h, const struct hop_key *key)
+{
+	struct tp_link *at = tp_table_find(&h->hops, key, sizeof(*key));
+
+	return at != NULL ? TP_ENTRY(at, struct hop, by_key) : NULL;
+}
+
 static struct link *link_find(const struct tp_hops *h, unsigned int ifindex)
 {
-	struct link *link;
+	struct tp_link *at = tp_table_find(&h->by_index, &ifindex, sizeof(ifindex));
 
-	HASH_FIND(hh, h->by_index, &ifindex, sizeof(ifindex), link);
-	return link;
+	return at != NULL ? TP_ENTRY(at, struct link, by_index) : NULL;
 }
 
 int tp_hops_get(struct tp_hops *h, const struct tp_nl_route *route, struct tp_hop **out)
@@ -355,7 +376,7 @@ int tp_hops_get(struct tp_hops *h, const struct tp_nl_route *route, struct tp_ho
 		key.neigh = neigh_new(h, link, &neigh_key);
 	if (key.neigh == NULL)
 		return -ENOMEM;
-	HASH_FIND_BYHASHVALUE(hh, h->hops, &key, sizeof(key), hash_of(h, &key, sizeof(key)), hop);
+	hop = hop_find(h, &key);
 	if (hop == NULL)
 		hop = hop_new(h, &key);
 	if (hop == NULL) {
@@ -376,7 +397,7 @@ void tp_hops_put(struct tp_hops *h, struct tp_hop *shown)
 	if (hop->nh != NULL)
 		tp_grace_retire(h->grace, next_hop_release, NULL, hop->nh);
 	LIST_REMOVE(hop, of_neigh);
-	HASH_DELETE(hh, h->hops, hop);
+	tp_table_remove(&h->hops, &hop->by_key);
 	free(hop);
 	neigh_put(h, neigh);
 }
@@ -424,11 +445,7 @@ static struct link *vlan_new(struct tp_hops *h, unsigned int ifindex)
 	if (link == NULL)
 		return NULL;
 	link->ifindex = ifindex;
-	HASH_ADD(hh, h->by_index, ifindex, sizeof(ifindex), link);
-	if (link->hh.tbl == NULL) {
-		free(link);
-		return NULL;
-	}
+	link_add(h, link);
 	return link;
 }
 
@@ -485,11 +502,12 @@ static bool vlans_ask(struct tp_hops *h)
 {
 	struct link *link, *next;
 
-	HASH_ITER (hh, h->by_index, link, next)
+	LIST_FOREACH (link, &h->all, of_hops)
 		link->is_found = is_configured(h, link);
 	if (tp_nl_is_unanswered(h->ops->get_links(h->ctx, vlan_listed, h)))
 		return false;
-	HASH_ITER (hh, h->by_index, link, next) {
+	for (link = LIST_FIRST(&h->all); link != NULL; link = next) {
+		next = LIST_NEXT(link, of_hops);
 		if (!link->is_found)
 			vlan_gone(h, link);
 	}
@@ -557,7 +575,7 @@ static bool neigh_tend(struct tp_hops *h, struct neigh *neigh)
 
 bool tp_hops_tick(struct tp_hops *h, uint64_t now_ns)
 {
-	uint32_t i, n = HASH_COUNT(h->neighs);
+	uint32_t i, n = h->neighs.n;
 	struct neigh *neigh;
 
 	h->now_ns = now_ns;
@@ -580,6 +598,7 @@ int tp_hops_new(const struct tp_resolver_conf *conf, void (*on_change)(const str
 		struct tp_hops **out)
 {
 	struct tp_hops *h;
+	uint64_t seed; /* secret: peers choose their addresses */
 	uint32_t i;
 
 	assert(conf->n_ifindexes <= UINT16_MAX);
@@ -593,20 +612,18 @@ int tp_hops_new(const struct tp_resolver_conf *conf, void (*on_change)(const str
 	h->on_vlan = conf->on_vlan;
 	h->on_vlan_ctx = conf->on_vlan_ctx;
 	/* Up to 256 bytes are never cut short. */
-	if (getrandom(&h->hash_seed, sizeof(h->hash_seed), 0) != sizeof(h->hash_seed))
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		abort();
+	h->by_index = tp_table(key_of_link, seed);
+	h->neighs = tp_table(key_of_neigh, seed);
+	h->hops = tp_table(key_of_hop, seed);
 	TAILQ_INIT(&h->turns);
 	h->n_links = conf->n_ifindexes;
 	for (i = 0; i < h->n_links; i++) {
 		h->links[i].ifindex = conf->ifindexes[i];
 		h->links[i].port = (uint16_t)i;
-		if (link_find(h, conf->ifindexes[i]) != NULL)
-			continue; /* 0, more than once */
-		HASH_ADD(hh, h->by_index, ifindex, sizeof(h->links[i].ifindex), &h->links[i]);
-		if (h->links[i].hh.tbl == NULL) {
-			tp_hops_free(h);
-			return -ENOMEM;
-		}
+		if (link_find(h, conf->ifindexes[i]) == NULL) /* 0 may be there more than once */
+			link_add(h, &h->links[i]);
 	}
 	h->is_lost = !links_ask(h);
 	*out = h;
@@ -615,14 +632,16 @@ int tp_hops_new(const struct tp_resolver_conf *conf, void (*on_change)(const str
 
 void tp_hops_free(struct tp_hops *h)
 {
-	struct link *link = h->by_index, *next;
+	struct link *link;
 
-	assert(h->hops == NULL && h->neighs == NULL);
-	HASH_CLEAR(hh, h->by_index); /* the links are still chained to each other */
-	for (; link != NULL; link = next) {
-		next = link->hh.next;
+	assert(h->hops.n == 0 && h->neighs.n == 0);
+	while ((link = LIST_FIRST(&h->all)) != NULL) {
+		link_remove(h, link);
 		if (!is_configured(h, link))
 			free(link);
 	}
+	tp_table_clear(&h->by_index);
+	tp_table_clear(&h->neighs);
+	tp_table_clear(&h->hops);
 	free(h);
 }

@@ -2,11 +2,8 @@
 #include "io/resolver.h"
 
 #include "base/clock.h"
+#include "base/table.h"
 #include "io/hops.h"
-
-#define HASH_NONFATAL_OOM 1 /* an element that could not be added has no hh.tbl */
-#include <uthash.h>
-#include <xxhash.h>
 
 #include <assert.h>
 #include <errno.h>
@@ -25,7 +22,7 @@ struct route_key {
 /* Lives as long as it has flows. */
 struct tp_route {
 	struct route_key key;
-	UT_hash_handle hh;
+	struct tp_link by_key;
 	TAILQ_ENTRY(tp_route) turn;
 	LIST_ENTRY(tp_route) of_hop; /* when hop is not NULL */
 	LIST_HEAD(, tp_resolved) flows;
@@ -47,14 +44,27 @@ struct tp_resolver {
 	const struct tp_resolver_ops *ops;
 	void *ctx;
 	struct tp_hops *hops;
-	uint64_t hash_seed; /* secret: peers choose their addresses */
-	struct tp_route *routes;
+	struct tp_table routes;
 	TAILQ_HEAD(, tp_route) turns;
 	uint32_t sweep;
 	uint64_t now_ns;   /* of the last tick */
 	uint64_t sweep_ns; /* when the sweep began */
 	bool is_dirty;     /* routes have changed since */
 };
+
+static struct tp_bytes key_of_route(const struct tp_link *link)
+{
+	const struct tp_route *route = TP_ENTRY(link, struct tp_route, by_key);
+
+	return (struct tp_bytes){ &route->key, sizeof(route->key) };
+}
+
+static struct tp_route *route_find(const struct tp_resolver *r, const struct route_key *key)
+{
+	struct tp_link *link = tp_table_find(&r->routes, key, sizeof(*key));
+
+	return link != NULL ? TP_ENTRY(link, struct tp_route, by_key) : NULL;
+}
 
 static void route_point(const struct tp_route *route, const struct tp_next_hop *nh)
 {
@@ -119,42 +129,30 @@ static void route_put(struct tp_resolver *r, struct tp_route *route)
 		return;
 	route_move(r, route, NULL);
 	TAILQ_REMOVE(&r->turns, route, turn);
-	HASH_DELETE(hh, r->routes, route);
+	tp_table_remove(&r->routes, &route->by_key);
 	free(route);
 }
 
-static struct tp_route *route_new(
-		struct tp_resolver *r, const struct route_key *key, unsigned int hash)
+static struct tp_route *route_new(struct tp_resolver *r, const struct route_key *key)
 {
 	struct tp_route *route = calloc(1, sizeof(*route));
 
 	if (route == NULL)
 		return NULL;
 	route->key = *key;
-	HASH_ADD_BYHASHVALUE(hh, r->routes, key, sizeof(*key), hash, route);
-	if (route->hh.tbl == NULL) {
-		free(route);
-		return NULL;
-	}
+	tp_table_add(&r->routes, &route->by_key);
 	route->sweep = r->sweep - 1;
 	TAILQ_INSERT_HEAD(&r->turns, route, turn);
 	return route;
 }
 
-static unsigned int route_hash(const struct tp_resolver *r, const struct route_key *key)
-{
-	return (unsigned int)XXH3_64bits_withSeed(key, sizeof(*key), r->hash_seed);
-}
-
 /* Find or make; released with route_put() when no flow was added. */
 static int route_get(struct tp_resolver *r, const struct route_key *key, struct tp_route **out)
 {
-	unsigned int hash = route_hash(r, key);
-	struct tp_route *route;
+	struct tp_route *route = route_find(r, key);
 
-	HASH_FIND_BYHASHVALUE(hh, r->routes, key, sizeof(*key), hash, route);
 	if (route == NULL) {
-		route = route_new(r, key, hash);
+		route = route_new(r, key);
 		if (route == NULL)
 			return -ENOMEM;
 		if (route_ask(r, route) == -ENOMEM) {
@@ -201,9 +199,8 @@ void tp_resolver_unbind(struct tp_resolver *r, struct tp_resolved *resolved)
 bool tp_resolver_doubt(struct tp_resolver *r, const struct tp_addr *src, const struct tp_addr *dst)
 {
 	const struct route_key key = { tp_addr_ip_only(src), tp_addr_ip_only(dst) };
-	struct tp_route *route;
+	struct tp_route *route = route_find(r, &key);
 
-	HASH_FIND_BYHASHVALUE(hh, r->routes, &key, sizeof(key), route_hash(r, &key), route);
 	if (route == NULL)
 		return false;
 	route->sweep = r->sweep - 1;
@@ -293,6 +290,7 @@ bool tp_resolver_tick(struct tp_resolver *r, uint64_t now_ns)
 int tp_resolver_new(const struct tp_resolver_conf *conf, struct tp_resolver **out)
 {
 	struct tp_resolver *r = calloc(1, sizeof(*r));
+	uint64_t seed; /* secret: peers choose their addresses */
 	int rc;
 
 	if (r == NULL)
@@ -305,8 +303,9 @@ int tp_resolver_new(const struct tp_resolver_conf *conf, struct tp_resolver **ou
 	r->ops = conf->ops;
 	r->ctx = conf->ctx;
 	/* Up to 256 bytes are never cut short. */
-	if (getrandom(&r->hash_seed, sizeof(r->hash_seed), 0) != sizeof(r->hash_seed))
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		abort();
+	r->routes = tp_table(key_of_route, seed);
 	TAILQ_INIT(&r->turns);
 	*out = r;
 	return 0;
@@ -316,7 +315,8 @@ void tp_resolver_free(struct tp_resolver *r)
 {
 	if (r == NULL)
 		return;
-	assert(r->routes == NULL);
+	assert(r->routes.n == 0);
+	tp_table_clear(&r->routes);
 	tp_hops_free(r->hops);
 	free(r);
 }

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "turn/table.h"
+#include "turn/hash.h"
 
 static uint32_t home(const struct tp_addr_index *index, const struct tp_addr *ip)
 {

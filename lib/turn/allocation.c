@@ -34,8 +34,8 @@ static struct tp_bytes key_of_reservation(const struct tp_link *link)
 
 void tp_allocations_init(struct tp_turn *turn)
 {
-	turn->by_tuple = tp_table(key_of_allocation);
-	turn->by_token = tp_table(key_of_reservation);
+	turn->by_tuple = tp_table(key_of_allocation, tp_turn_hash_seed);
+	turn->by_token = tp_table(key_of_reservation, tp_turn_hash_seed);
 }
 
 void tp_allocations_fini(struct tp_turn *turn)

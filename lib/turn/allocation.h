@@ -18,16 +18,17 @@
 #include <sys/queue.h>
 
 #include "base/bucket.h"
+#include "base/table.h"
 #include "turn/addr_index.h"
 #include "turn/auth.h"
 #include "turn/discovery.h"
 #include "turn/flood.h"
+#include "turn/hash.h"
 #include "turn/mobility.h"
 #include "turn/policy.h"
 #include "turn/ports.h"
 #include "turn/quota.h"
 #include "turn/redirect.h"
-#include "turn/table.h"
 #include "turn/timer.h"
 #include "turn/turn.h"
 

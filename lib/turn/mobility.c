@@ -37,8 +37,8 @@ static struct tp_bytes key_of_next(const struct tp_link *link)
 
 void tp_mobility_init(struct tp_turn *turn)
 {
-	turn->mobility.by_id = tp_table(key_of_id);
-	turn->mobility.by_next = tp_table(key_of_next);
+	turn->mobility.by_id = tp_table(key_of_id, tp_turn_hash_seed);
+	turn->mobility.by_next = tp_table(key_of_next, tp_turn_hash_seed);
 }
 
 int tp_mobility_allow(struct tp_turn *turn, bool is_allowed)

@@ -27,7 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "turn/table.h"
+#include "base/table.h"
 #include "turn/turn.h"
 #include "wire/seal.h"
 #include "wire/stun.h"

@@ -30,9 +30,9 @@ static struct tp_bytes key_of_peer(const struct tp_link *link)
 
 void tp_peers_init(struct tp_turn *turn)
 {
-	turn->by_ip = tp_table(key_of_permission);
-	turn->by_number = tp_table(key_of_number);
-	turn->by_peer = tp_table(key_of_peer);
+	turn->by_ip = tp_table(key_of_permission, tp_turn_hash_seed);
+	turn->by_number = tp_table(key_of_number, tp_turn_hash_seed);
+	turn->by_peer = tp_table(key_of_peer, tp_turn_hash_seed);
 }
 
 void tp_peers_fini(struct tp_turn *turn)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "turn/table.h"
+#include "turn/hash.h"
 
 struct tp_quota {
 	uint32_t mask, n;

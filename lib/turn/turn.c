@@ -11,6 +11,8 @@
 #include "turn/request.h"
 #include "wire/channel.h"
 
+uint64_t tp_turn_hash_seed;
+
 int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, void *ctx,
 		struct tp_turn **out)
 {
@@ -36,11 +38,11 @@ int tp_turn_new(const struct tp_turn_conf *conf, const struct tp_turn_ops *ops, 
 		.legacy_attributes = conf->legacy_attributes,
 		.icmp = { .per_sec = TP_TURN_ICMP_PER_SEC, .burst = TP_TURN_ICMP_BURST },
 	};
+	while (tp_turn_hash_seed == 0)
+		ops->random(ctx, &tp_turn_hash_seed, sizeof(tp_turn_hash_seed));
 	tp_allocations_init(turn);
 	tp_peers_init(turn);
 	tp_mobility_init(turn);
-	while (tp_turn_hash_seed == 0)
-		ops->random(ctx, &tp_turn_hash_seed, sizeof(tp_turn_hash_seed));
 	ops->random(ctx, seed, sizeof(seed));
 	rc = tp_policy_new(conf->deny, conf->n_deny, conf->allow, conf->n_allow, &turn->policy);
 	if (rc == 0)

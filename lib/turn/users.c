@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "turn/table.h"
+#include "base/table.h"
+#include "turn/hash.h"
 
 struct entry {
 	struct tp_user user; /* owns its name */
@@ -63,8 +64,8 @@ int tp_users_new(const struct tp_turn_user from[], uint32_t n, const char *realm
 
 	if (users == NULL)
 		return -ENOMEM;
-	users->names = tp_table(key_of_name);
-	users->hashes = tp_table(key_of_hash);
+	users->names = tp_table(key_of_name, tp_turn_hash_seed);
+	users->hashes = tp_table(key_of_hash, tp_turn_hash_seed);
 	users->entries = calloc(n + 1, sizeof(*users->entries));
 	if (users->entries == NULL)
 		goto err;

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "wire/stun.h"
 
 #define TP_KEY_MD5_LEN 16
@@ -21,11 +22,6 @@
 #define TP_KEY_MAX TP_KEY_SHA256_LEN
 #define TP_SHA1_LEN 20
 #define TP_SHA256_LEN 32
-
-struct tp_bytes {
-	const void *data;
-	size_t len;
-};
 
 /* Numbers of PASSWORD-ALGORITHM and PASSWORD-ALGORITHMS (RFC 8489 section 18.5). */
 enum tp_password_algorithm {

@@ -2,7 +2,7 @@
 /* The server's memory, linked with --wrap: counted, and running out when it is told to. */
 #include "world.h"
 
-#include "turn/table.h"
+#include "base/table.h"
 
 static struct world *entered; /* in a call into the server, which is one at a time */
 static uint64_t n_blocks;

@@ -4,22 +4,20 @@
  * that it is in, and one for each chain.
  *
  * A table grows as it fills, and no single call pays for that: a larger set of chains is begun when
- * there are as many entries as chains, and each entry added from then on moves a few chains over
- * (RFC 8656 section 21: nobody is made to wait because there are many).  Where there is no memory
- * for more chains, they get longer: adding can not fail.
+ * there are as many entries as chains, and each entry added from then on moves two chains over.
+ * Where there is no memory for more chains, they get longer: adding can not fail.
  *
- * Keys are hashed under a seed that is the process's secret: clients choose addresses and ports.
+ * Keys are hashed under a seed, to be kept secret: clients and peers choose addresses and ports.
  *
- * Private to lib/turn.  Threads: one.  Memory: chains are the table's, entries and keys the
- * owner's.
+ * Threads: one.  Memory: chains are the table's, entries and keys their owner's.
  */
-#ifndef TP_TURN_TABLE_H
-#define TP_TURN_TABLE_H
+#ifndef TP_BASE_TABLE_H
+#define TP_BASE_TABLE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "wire/integrity.h" /* struct tp_bytes */
+#include "base/bytes.h"
 
 #define TP_TABLE_CHAINS_MIN 64 /* as soon as there is more than one */
 
@@ -33,6 +31,7 @@ typedef struct tp_bytes tp_table_key(const struct tp_link *link);
 
 struct tp_table {
 	tp_table_key *key;
+	uint64_t seed;
 	struct tp_link *only;    /* the chain of a table that has few */
 	struct tp_link **chains; /* mask + 1 of them; NULL: only that one */
 	struct tp_link **old;    /* old_mask + 1: those from `moved` on hold entries; or NULL */
@@ -42,15 +41,10 @@ struct tp_table {
 /* The entry of a type that a link is in. */
 #define TP_ENTRY(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
-/* Random, set once before the first table exists. */
-extern uint64_t tp_turn_hash_seed;
-
-uint32_t tp_turn_hash(const void *key, size_t len);
-
 /** An empty one, which holds no memory. */
-static inline struct tp_table tp_table(tp_table_key *key)
+static inline struct tp_table tp_table(tp_table_key *key, uint64_t seed)
 {
-	return (struct tp_table){ .key = key };
+	return (struct tp_table){ .key = key, .seed = seed };
 }
 
 /** @return the link of the entry with this key, or NULL */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "turn/table.h"
+#include "base/table.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -11,18 +11,16 @@
 #define CHAINS_MAX (1u << 31)
 #define MOVES 2 /* chains for each entry that is added: done before the next set is due */
 
-uint64_t tp_turn_hash_seed;
-
-uint32_t tp_turn_hash(const void *key, size_t len)
+static uint32_t hash_of(const struct tp_table *t, const struct tp_bytes *key)
 {
-	return (uint32_t)XXH3_64bits_withSeed(key, len, tp_turn_hash_seed);
+	return (uint32_t)XXH3_64bits_withSeed(key->data, key->len, t->seed);
 }
 
-static uint32_t hash_of(const struct tp_table *t, const struct tp_link *link)
+static uint32_t hash_of_entry(const struct tp_table *t, const struct tp_link *link)
 {
 	const struct tp_bytes key = t->key(link);
 
-	return tp_turn_hash(key.data, key.len);
+	return hash_of(t, &key);
 }
 
 /* Where the entries with a hash hang. */
@@ -48,7 +46,7 @@ static void move_chain(struct tp_table *t, struct tp_link *link)
 
 	for (; link != NULL; link = next) {
 		next = link->next;
-		push(&t->chains[hash_of(t, link) & t->mask], link);
+		push(&t->chains[hash_of_entry(t, link) & t->mask], link);
 	}
 }
 
@@ -91,7 +89,7 @@ struct tp_link *tp_table_find(const struct tp_table *t, const void *key, size_t 
 {
 	/* Nothing of the table is written through it. */
 	struct tp_table *own = (struct tp_table *)(uintptr_t)t;
-	struct tp_link *link = *chain_of(own, tp_turn_hash(key, len));
+	struct tp_link *link = *chain_of(own, hash_of(t, &(struct tp_bytes){ key, len }));
 
 	for (; link != NULL; link = link->next) {
 		const struct tp_bytes at = t->key(link);
@@ -108,13 +106,13 @@ void tp_table_add(struct tp_table *t, struct tp_link *link)
 		move_some(t);
 	else if (is_crowded(t))
 		grow(t);
-	push(chain_of(t, hash_of(t, link)), link);
+	push(chain_of(t, hash_of_entry(t, link)), link);
 	t->n++;
 }
 
 void tp_table_remove(struct tp_table *t, struct tp_link *link)
 {
-	struct tp_link **at = chain_of(t, hash_of(t, link));
+	struct tp_link **at = chain_of(t, hash_of_entry(t, link));
 
 	while (*at != link) {
 		assert(*at != NULL);
@@ -128,5 +126,5 @@ void tp_table_clear(struct tp_table *t)
 {
 	free(t->chains);
 	free(t->old);
-	*t = tp_table(t->key);
+	*t = tp_table(t->key, t->seed);
 }
