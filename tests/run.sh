@@ -119,7 +119,7 @@ lint_cppcheck() {
 			--suppress=missingIncludeSystem \
 			--include="/usr/include/$(gcc -print-multiarch)/sys/queue.h" \
 			--include=/usr/include/bpf/libbpf_common.h --include=/usr/include/jansson.h \
-			--include=/usr/include/uthash.h -D_GNU_SOURCE
+			-D_GNU_SOURCE
 }
 
 lint_tidy() {
