@@ -197,6 +197,19 @@ void tp_allocations_fini(struct tp_turn *turn);
 /** By its five-tuple, or by the one it is on its way to.  @return NULL: there is none */
 struct tp_allocation *tp_allocation_find(struct tp_turn *turn, const struct tp_tuple *tuple);
 
+/** Tell the event handler that a five-tuple is a client's from now on, or no longer. */
+static inline void tp_client_came(const struct tp_turn *turn, const struct tp_tuple *tuple)
+{
+	if (turn->ops.client_came != NULL)
+		turn->ops.client_came(turn->ctx, tuple);
+}
+
+static inline void tp_client_left(const struct tp_turn *turn, const struct tp_tuple *tuple)
+{
+	if (turn->ops.client_left != NULL)
+		turn->ops.client_left(turn->ctx, tuple);
+}
+
 /** Take another five-tuple, which is nobody's; channels and permissions are published anew. */
 void tp_allocation_move(
 		struct tp_turn *turn, struct tp_allocation *alloc, const struct tp_tuple *tuple);

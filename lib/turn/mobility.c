@@ -99,6 +99,7 @@ static void stop_moving(struct tp_turn *turn, struct tp_mobile *m)
 		return;
 	tp_table_remove(&turn->mobility.by_next, &m->by_next);
 	m->alloc->is_moving = false;
+	tp_client_left(turn, &m->next);
 }
 
 void tp_mobility_end(struct tp_turn *turn, struct tp_allocation *alloc)
@@ -203,6 +204,7 @@ void tp_mobility_prepare(struct tp_turn *turn, const struct tp_turn_now *now,
 		m->next = *tuple;
 		tp_table_add(&turn->mobility.by_next, &m->by_next);
 		alloc->is_moving = true;
+		tp_client_came(turn, &m->next);
 	}
 	m->serial++;
 	m->old_until_ns = now->mono_ns + TP_MOBILITY_OLD_SEC * TP_NS_PER_SEC;

@@ -336,6 +336,13 @@ struct tp_turn_ops {
 	void (*peers_past)(void *ctx, const struct tp_allocation *alloc,
 			const struct tp_addr peers[], uint32_t n);
 
+	/**
+	 * What comes by this five-tuple is a client's from now on, or no longer: it has an
+	 * allocation, or one is about to move to it (RFC 8016).  Both may be NULL.
+	 */
+	void (*client_came)(void *ctx, const struct tp_tuple *tuple);
+	void (*client_left)(void *ctx, const struct tp_tuple *tuple);
+
 	/** For the log; either may be NULL. */
 	void (*allocated)(void *ctx, const struct tp_allocation *alloc);
 	void (*ended)(void *ctx, const struct tp_allocation *alloc, enum tp_turn_end why);

@@ -39,6 +39,8 @@ static void stop(struct world *w)
 	if (w->n_open > 0 || w->n_allocated != w->n_ended)
 		sim_fail("freed, and %u ports are open, %u allocations not ended", w->n_open,
 				w->n_allocated - w->n_ended);
+	if (w->n_clients > 0)
+		sim_fail("freed, and %u clients have not left", w->n_clients);
 	for (unsigned i = 0; i < WORLD_SHADOW; i++)
 		if (w->channel[i].is_on || w->permission[i].is_on)
 			sim_fail("freed, and flows were not");

@@ -107,6 +107,8 @@ struct world {
 	/* From start to stop. */
 	uint8_t is_open[WORLD_RELAYS][UINT16_MAX + 1]; /* 1: open, 2: and of who was announced */
 	uint32_t n_open, n_allocated, n_ended;
+	struct tp_tuple client[2 * MODEL_ALLOCATIONS + 2]; /* that came and did not leave */
+	unsigned n_clients;
 	struct shadow_channel channel[WORLD_SHADOW];
 	struct shadow_permission permission[WORLD_SHADOW];
 	struct shadow_account account[MODEL_ALLOCATIONS + 1]; /* 0: none */
@@ -118,6 +120,9 @@ struct world {
 	struct world_line line[WORLD_TRACE];
 	uint64_t n_lines;
 };
+
+/** Which of w->client this is.  @return w->n_clients: none */
+unsigned world_client(const struct world *w, const struct tp_tuple *tuple);
 
 /** Set up and start, in zeroed memory: limits and seed are chosen. */
 void world_init(struct world *w, struct choose *c);

@@ -120,6 +120,25 @@ static void check_counts(const struct world *w)
 		sim_fail("allocated and ended are not a pair");
 }
 
+/* Who has an allocation, or is on the way to it, came and did not leave; nobody else did. */
+static void check_clients(const struct world *w)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MODEL_ALLOCATIONS; i++) {
+		const struct model_allocation *a = &w->model.alloc[i];
+
+		if (!a->is_on)
+			continue;
+		if (world_client(w, &a->tuple) == w->n_clients ||
+				(a->is_moving && world_client(w, &a->next) == w->n_clients))
+			sim_fail("an allocation whose client is not known");
+		n += a->is_moving ? 2 : 1;
+	}
+	if (n != w->n_clients)
+		sim_fail("%u clients are known, not %u", w->n_clients, n);
+}
+
 /* What is neither open nor reserved is free. */
 static void check_ports(const struct world *w)
 {
@@ -207,6 +226,7 @@ void world_check(struct world *w)
 
 	check_counts(w);
 	check_time(w);
+	check_clients(w);
 	check_ports(w);
 	while ((alloc = tp_turn_next_allocation(w->turn, &cursor)) != NULL) {
 		struct model_allocation *a;

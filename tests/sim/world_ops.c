@@ -342,6 +342,38 @@ static void note_announced(struct world *w, const struct tp_allocation *alloc, u
 	}
 }
 
+unsigned world_client(const struct world *w, const struct tp_tuple *tuple)
+{
+	unsigned i = 0;
+
+	while (i < w->n_clients && memcmp(&w->client[i], tuple, sizeof(*tuple)) != 0)
+		i++;
+	return i;
+}
+
+static void op_client_came(void *ctx, const struct tp_tuple *tuple)
+{
+	struct world *w = ctx;
+
+	world_event(w, 'c', tuple->client.port);
+	if (world_client(w, tuple) < w->n_clients)
+		sim_fail("a client came twice");
+	if (w->n_clients == sizeof(w->client) / sizeof(w->client[0]))
+		sim_fail("clients came, and none left");
+	w->client[w->n_clients++] = *tuple;
+}
+
+static void op_client_left(void *ctx, const struct tp_tuple *tuple)
+{
+	struct world *w = ctx;
+	unsigned i = world_client(w, tuple);
+
+	world_event(w, 'l', tuple->client.port);
+	if (i == w->n_clients)
+		sim_fail("a client left that had not come");
+	w->client[i] = w->client[--w->n_clients];
+}
+
 static void op_allocated(void *ctx, const struct tp_allocation *alloc)
 {
 	struct world *w = ctx;
@@ -394,6 +426,8 @@ const struct tp_turn_ops world_ops = {
 	.admits = world_admits,
 	.relayed = world_relayed,
 	.peers_past = world_peers_past,
+	.client_came = op_client_came,
+	.client_left = op_client_left,
 	.allocated = op_allocated,
 	.ended = op_ended,
 	.moved = world_moved,

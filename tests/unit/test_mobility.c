@@ -163,7 +163,11 @@ static void make_before_break(void **state)
 		assert_false(tp_stun_has(&r->answer, TP_STUN_MOBILITY_TICKET_AT));
 		assert_int_equal(rig_bind(r, &a, 0x4000, PEER, 9), 0);
 		relay = r->channel.relay_local;
+		assert_int_equal(r->n_clients, 1);
+		assert_memory_equal(&r->came, &a.tuple, sizeof(a.tuple));
 		assert_int_equal(move(r, &b, &t), 0);
+		assert_int_equal(r->n_clients, 2);
+		assert_memory_equal(&r->came, &b.tuple, sizeof(b.tuple));
 		assert_int_equal(rig_lifetime(r), 600);
 		second = ticket_of(r);
 		assert_memory_not_equal(second.data, t.data, t.len);
@@ -191,6 +195,9 @@ static void make_before_break(void **state)
 		rig_assert_to_peer(r, &relay, PEER, 9, "up");
 		assert_int_equal(r->n_cleared, 1);
 		assert_int_equal(r->n_set, 1);
+		assert_int_equal(r->n_clients, 1);
+		assert_memory_equal(&r->left, &a.tuple, sizeof(a.tuple));
+		assert_memory_equal(&r->came, &b.tuple, sizeof(b.tuple));
 		assert_memory_equal(&r->channel.tuple, &b.tuple, sizeof(b.tuple));
 		assert_int_equal(rig_counts(r).moved, 1);
 		assert_int_equal(rig_from_peer(r, &relay, PEER, 9, "down"), TP_SLOW_RELAYED);

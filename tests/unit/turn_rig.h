@@ -93,7 +93,8 @@ struct rig {
 	uint32_t n_past;                             /* peers told before the end */
 	struct tp_addr past[2 * TP_TURN_PAST_PEERS]; /* the first of them */
 	uint8_t is_open[RIG_RELAYS_MAX][UINT16_MAX + 1];
-	uint32_t n_open, n_channels, n_allocated, n_ended;
+	uint32_t n_open, n_channels, n_allocated, n_ended, n_clients;
+	struct tp_tuple came, left;    /* the last clients to do so */
 	uint32_t n_fast;               /* permissions with fast */
 	bool is_full, is_channel_full; /* permissions, channels get no flows */
 	enum tp_turn_end why;
@@ -303,6 +304,23 @@ static inline void rig_peers_past(void *ctx, const struct tp_allocation *alloc,
 			r->past[r->n_past] = peers[i];
 }
 
+static inline void rig_client_came(void *ctx, const struct tp_tuple *tuple)
+{
+	struct rig *r = ctx;
+
+	r->came = *tuple;
+	r->n_clients++;
+}
+
+static inline void rig_client_left(void *ctx, const struct tp_tuple *tuple)
+{
+	struct rig *r = ctx;
+
+	assert_true(r->n_clients > 0);
+	r->left = *tuple;
+	r->n_clients--;
+}
+
 static inline void rig_allocated(void *ctx, const struct tp_allocation *alloc)
 {
 	struct tp_allocation_info info;
@@ -340,6 +358,8 @@ static const struct tp_turn_ops rig_ops = {
 	.admits = rig_admits,
 	.relayed = rig_relayed_traffic,
 	.peers_past = rig_peers_past,
+	.client_came = rig_client_came,
+	.client_left = rig_client_left,
 	.allocated = rig_allocated,
 	.ended = rig_ended,
 };
@@ -416,6 +436,7 @@ static inline void rig_stop(struct rig *r)
 	assert_int_equal(r->n_fast, 0);
 	assert_int_equal(r->n_accounts, 0);
 	assert_int_equal(r->n_allocated, r->n_ended);
+	assert_int_equal(r->n_clients, 0);
 }
 
 static inline void rig_restart(struct rig *r)
