@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * match - what both programs ask: is this address ours, and is this port's bit set.
+ * match - what both programs ask: is this address ours, is this port a listener's, and is its bit
+ * set.
  *
  * conf and ports exist in each object; user space creates one ports map and gives it to all.
  */
@@ -27,6 +28,19 @@ static __always_inline const struct tp_bpf_ports *find_ports(__u32 relay)
 	if (relay == TP_BPF_NO_RELAY)
 		return NULL;
 	return bpf_map_lookup_elem(&ports, &relay);
+}
+
+static __always_inline int is_listener(__u32 addr, __u16 port_be)
+{
+	__u32 i;
+
+	for (i = 0; i < TP_BPF_MAX_LISTENERS; i++) {
+		if (i >= conf.n_listeners)
+			break;
+		if (conf.listener[i].port_be == port_be && conf.listener[i].addr == addr)
+			return 1;
+	}
+	return 0;
 }
 
 /* port in host byte order */

@@ -128,19 +128,6 @@ static __always_inline int is_accepted(__u32 addr, __u32 vlan)
 	return has_accept_bit(TP_BPF_ACCEPT_ADDRS + (addr >> 6), addr);
 }
 
-static __always_inline int is_listener(__u32 addr, __u16 port_be)
-{
-	__u32 i;
-
-	for (i = 0; i < TP_BPF_MAX_LISTENERS; i++) {
-		if (i >= conf.n_listeners)
-			break;
-		if (conf.listener[i].port_be == port_be && conf.listener[i].addr == addr)
-			return 1;
-	}
-	return 0;
-}
-
 /*
  * RFC 8656 section 12: the first byte tells ChannelData from STUN, of which the Send indication
  * alone carries data (0x0016, section 17).  That the frame is as long as its lengths say is left to

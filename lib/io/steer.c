@@ -2,7 +2,9 @@
 #include "io/steer.h"
 
 #include "base/log.h"
+#include "bpf/clients.h"
 #include "bpf/steer.h"
+#include "io/client_filter.h"
 #include "io/steer_conf.h"
 
 #include <bpf/bpf.h>
@@ -20,6 +22,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/queue.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #define KERNEL_ENOTSUPP 524 /* not in <errno.h>, yet BPF calls return it */
@@ -45,6 +48,7 @@ struct tp_steer {
 	struct tp_bpf_conf bpf_conf;             /* .rodata of every program */
 	struct tp_bpf_ports *ports;              /* the map "ports", shared with the kernel */
 	uint64_t addrs_here[TP_BPF_ADDRS_WORDS]; /* bit i: bpf_conf.addr[i] is this host's */
+	struct tp_client_filter clients;         /* its map, shared with the kernel */
 	uint32_t n_relays;
 	struct relay_lookup_bpf *lookup;
 	struct bpf_link *lookup_link;
@@ -115,9 +119,25 @@ static size_t ports_bytes(const struct tp_steer *steer)
 	return sizeof(struct tp_bpf_ports) * (steer->n_relays > 0 ? steer->n_relays : 1);
 }
 
+static size_t clients_bytes(const struct tp_steer *steer)
+{
+	return sizeof(*steer->clients.buckets) * ((size_t)steer->clients.conf.mask + 1);
+}
+
+/* A map's memory, which the program has too.  @return 0 or -E and a sentence */
+static int share(const struct bpf_map *map, size_t bytes, void *out, const char *what,
+		struct tp_why *why)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	if (at == MAP_FAILED)
+		return refused(why, -errno, what);
+	memcpy(out, &at, sizeof(at));
+	return 0;
+}
+
 static int load_lookup(struct tp_steer *steer, struct tp_why *why)
 {
-	struct tp_bpf_ports *ports;
 	int err;
 
 	libbpf_said[0] = '\0';
@@ -125,19 +145,34 @@ static int load_lookup(struct tp_steer *steer, struct tp_why *why)
 	if (steer->lookup == NULL)
 		return refused(why, -errno, "open the sk_lookup program");
 	steer->lookup->rodata->conf = steer->bpf_conf;
+	steer->lookup->rodata->clients_conf = steer->clients.conf;
 	/* A map without entries is none. */
 	err = bpf_map__set_max_entries(
 			steer->lookup->maps.ports, steer->n_relays > 0 ? steer->n_relays : 1);
 	if (err == 0)
+		err = bpf_map__set_max_entries(
+				steer->lookup->maps.clients, steer->clients.conf.mask + 1);
+	if (err == 0)
 		err = relay_lookup_bpf__load(steer->lookup);
 	if (err != 0)
 		return refused(why, err, "load the sk_lookup program");
+	err = share(steer->lookup->maps.ports, ports_bytes(steer), &steer->ports,
+			"map the port table", why);
+	if (err == 0)
+		err = share(steer->lookup->maps.clients, clients_bytes(steer),
+				&steer->clients.buckets, "map the filter of clients", why);
+	return err;
+}
 
-	ports = mmap(NULL, ports_bytes(steer), PROT_READ | PROT_WRITE, MAP_SHARED,
-			bpf_map__fd(steer->lookup->maps.ports), 0);
-	if (ports == MAP_FAILED)
-		return refused(why, -errno, "map the port table");
-	steer->ports = ports;
+/* The hash is secret: nobody is to choose what it takes for a client. */
+static int prepare_clients(struct tp_steer *steer, uint32_t max_clients, struct tp_why *why)
+{
+	struct tp_bpf_clients *conf = &steer->clients.conf;
+
+	conf->mask = tp_client_filter_buckets(max_clients) - 1;
+	if (getrandom(conf->key, sizeof(conf->key), 0) != (ssize_t)sizeof(conf->key))
+		return tp_why_set(why, -EIO, "no random numbers from the kernel: %s",
+				strerror(errno));
 	return 0;
 }
 
@@ -171,6 +206,8 @@ int tp_steer_new(const struct tp_steer_conf *conf, struct tp_steer **out, struct
 
 	err = tp_steer_conf_make(conf, &steer->bpf_conf, why);
 	if (err == 0)
+		err = prepare_clients(steer, conf->max_clients, why);
+	if (err == 0)
 		err = load_lookup(steer, why);
 	if (err == 0)
 		err = attach_lookup(steer, why);
@@ -198,26 +235,84 @@ void tp_steer_free(struct tp_steer *steer)
 	bpf_link__destroy(steer->lookup_link);
 	if (steer->ports != NULL)
 		munmap(steer->ports, ports_bytes(steer));
+	if (steer->clients.buckets != NULL)
+		munmap(steer->clients.buckets, clients_bytes(steer));
 	relay_lookup_bpf__destroy(steer->lookup);
 	free(steer);
 }
 
-int tp_steer_set_relay_sockets(struct tp_steer *steer, int fd4, int fd6, struct tp_why *why)
+static int set_sockets(
+		const struct bpf_map *map, int fd4, int fd6, const char *what, struct tp_why *why)
 {
 	const int fds[] = { fd4, fd6 };
-	int map_fd = bpf_map__fd(steer->lookup->maps.relay_sockets);
 	uint32_t i;
 
 	for (i = 0; i < 2; i++) {
 		if (fds[i] < 0)
 			continue;
-		if (bpf_map_update_elem(map_fd, &i, &fds[i], BPF_ANY) != 0)
+		if (bpf_map_update_elem(bpf_map__fd(map), &i, &fds[i], BPF_ANY) != 0)
 			return tp_why_set(why, -errno,
-					"cannot give the IPv%c relay socket, which must be bound UDP, to "
+					"cannot give the IPv%c %s socket, which must be bound UDP, to "
 					"the sk_lookup program: %s",
-					i == 0 ? '4' : '6', strerror(errno));
+					i == 0 ? '4' : '6', what, strerror(errno));
 	}
 	return 0;
+}
+
+int tp_steer_set_relay_sockets(struct tp_steer *steer, int fd4, int fd6, struct tp_why *why)
+{
+	return set_sockets(steer->lookup->maps.relay_sockets, fd4, fd6, "relay", why);
+}
+
+int tp_steer_set_client_sockets(struct tp_steer *steer, int fd4, int fd6, struct tp_why *why)
+{
+	return set_sockets(steer->lookup->maps.client_sockets, fd4, fd6, "clients'", why);
+}
+
+/* @return whether server has an address of ours */
+static bool client_key(const struct tp_steer *steer, const struct tp_addr *client,
+		const struct tp_addr *server, struct tp_bpf_client *out)
+{
+	uint32_t ip[4], addr;
+
+	memcpy(ip, server->ip, sizeof(ip));
+	addr = tp_bpf_find_addr(&steer->bpf_conf, ip, server->family == TP_IPV6);
+	memcpy(out->word, client->ip, sizeof(client->ip));
+	out->word[2] = tp_bpf_client_ports(htons(client->port), htons(server->port), addr);
+	return addr < TP_BPF_MAX_ADDRS;
+}
+
+int tp_steer_add_client(
+		struct tp_steer *steer, const struct tp_addr *client, const struct tp_addr *server)
+{
+	struct tp_bpf_client key;
+
+	if (!client_key(steer, client, server, &key))
+		return -ENOENT;
+	return tp_client_filter_add(&steer->clients, &key);
+}
+
+void tp_steer_del_client(
+		struct tp_steer *steer, const struct tp_addr *client, const struct tp_addr *server)
+{
+	struct tp_bpf_client key;
+
+	if (client_key(steer, client, server, &key))
+		tp_client_filter_del(&steer->clients, &key);
+}
+
+bool tp_steer_has_client(const struct tp_steer *steer, const struct tp_addr *client,
+		const struct tp_addr *server)
+{
+	struct tp_bpf_client key;
+
+	return client_key(steer, client, server, &key) &&
+			tp_client_filter_has(&steer->clients, &key);
+}
+
+void tp_steer_clients(const struct tp_steer *steer, struct tp_steer_clients *out)
+{
+	*out = (struct tp_steer_clients){ steer->clients.n, steer->clients.refused };
 }
 
 /* -EBUSY and the sentence, when an XDP program is on the interface; 0: none. */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * steer - the two BPF programs: XDP (listener and fast relayed ports to AF_XDP sockets) and
- * sk_lookup (allocated relayed ports to one socket per family), and the port map both read.
+ * sk_lookup (allocated relayed ports to one socket per family, clients with an allocation to
+ * another), the port map both read, and the filter of clients.
  *
  * Both are held by bpf_links of this process: when it dies, by whatever signal, the interface and
  * the namespace are as they were.  A foreign XDP program is never replaced.
  *
- * Threads: control.  Memory: the port map is shared with the kernel; a bit set is seen by the
- * programs at once.
+ * Threads: control.  Memory: the port map and the filter are shared with the kernel; what is set is
+ * seen by the programs at once.
  */
 #ifndef TP_IO_STEER_H
 #define TP_IO_STEER_H
@@ -44,6 +45,7 @@ struct tp_steer_conf {
 	const struct tp_addr
 			*relays; /* local relay addresses, port 0; their order is the relay index */
 	uint32_t n_relays;
+	uint32_t max_clients; /* that the filter has room for; more may find none */
 	bool legacy_channels; /* first payload byte 0x40-0x7f instead of 0x40-0x4f */
 };
 
@@ -60,6 +62,38 @@ void tp_steer_free(struct tp_steer *steer);
 
 /** Register the sockets that receive for all relayed ports; fd6 or fd4 may be -1.  UDP, bound. */
 int tp_steer_set_relay_sockets(struct tp_steer *steer, int fd4, int fd6, struct tp_why *why);
+
+/**
+ * Register the sockets that receive what clients with an allocation send to listeners, as above.
+ * Until then the listeners' own receive it.
+ */
+int tp_steer_set_client_sockets(struct tp_steer *steer, int fd4, int fd6, struct tp_why *why);
+
+/**
+ * This five-tuple has an allocation from now on; a store.  What is on its way, or waits in the
+ * listener's socket, stays there.
+ *
+ * @return 0, -ENOSPC (no place in the filter) or -ENOENT (server is no address of ours): its
+ *         datagrams come by the listener's socket, as before
+ */
+int tp_steer_add_client(
+		struct tp_steer *steer, const struct tp_addr *client, const struct tp_addr *server);
+
+/** It has none any more; to be called once for each time it was added. */
+void tp_steer_del_client(
+		struct tp_steer *steer, const struct tp_addr *client, const struct tp_addr *server);
+
+/** Would its next datagram go to the clients' socket? */
+bool tp_steer_has_client(const struct tp_steer *steer, const struct tp_addr *client,
+		const struct tp_addr *server);
+
+/* The filter: clients in it, and those that found no place since the start. */
+struct tp_steer_clients {
+	uint32_t n;
+	uint64_t refused;
+};
+
+void tp_steer_clients(const struct tp_steer *steer, struct tp_steer_clients *out);
 
 /**
  * Load the XDP program for an interface and attach it, driver mode first unless want is
