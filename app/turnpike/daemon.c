@@ -46,6 +46,13 @@ static enum tp_slow_verdict from_peer(void *ctx, const struct tp_addr *relay_loc
 	return tp_turn_from_peer(d->turn, &d->now, relay_local, peer, packet);
 }
 
+static bool has_client(void *ctx, const struct tp_tuple *tuple)
+{
+	const struct tp_daemon *d = ctx;
+
+	return tp_steer_has_client(d->steer, &tuple->client, &tuple->server);
+}
+
 static void resolve_at(struct tp_daemon *d, uint64_t at_ns)
 {
 	if (at_ns < d->tick_ns)
@@ -165,6 +172,7 @@ static int open_steer(struct tp_daemon *d, struct tp_why *why)
 		.n_listeners = conf->n_listeners,
 		.relays = relays,
 		.n_relays = conf->n_relays,
+		.max_clients = conf->max_allocations,
 		.legacy_channels = conf->legacy_channels,
 	};
 
@@ -189,15 +197,23 @@ static int open_kernel_path(struct tp_daemon *d, struct tp_why *why)
 		.from_peer = from_peer,
 		.from_icmp = from_icmp,
 		.mtu = tp_daemon_turn_ops.path_mtu,
+		.has_client = has_client,
 		.ctx = d,
 	};
+	struct tp_why refused;
 	int rc = tp_kernel_path_new(&kc, &d->kernel_path, why);
 
 	if (rc < 0)
 		return rc;
+	/* Without them clients are served as strangers are. */
+	if (tp_steer_set_client_sockets(d->steer,
+			    tp_kernel_path_fd(d->kernel_path, TP_KERNEL_CLIENTS, TP_IPV4),
+			    tp_kernel_path_fd(d->kernel_path, TP_KERNEL_CLIENTS, TP_IPV6),
+			    &refused) < 0)
+		tp_warn("%s; a flood of strangers may hold up clients", refused.text);
 	return tp_steer_set_relay_sockets(d->steer,
-			tp_kernel_path_relay_fd(d->kernel_path, TP_IPV4),
-			tp_kernel_path_relay_fd(d->kernel_path, TP_IPV6), why);
+			tp_kernel_path_fd(d->kernel_path, TP_KERNEL_RELAY, TP_IPV4),
+			tp_kernel_path_fd(d->kernel_path, TP_KERNEL_RELAY, TP_IPV6), why);
 }
 
 static int open_flows(struct tp_daemon *d, struct tp_why *why)
@@ -487,6 +503,7 @@ static void tick(struct tp_daemon *d)
 	d->tick_ns = d->now.mono_ns + TICK_NS;
 	tp_host_check(d);
 	tp_layout_tick(&d->layout);
+	tp_kernel_path_tick(d->kernel_path);
 	if (d->resolver != NULL)
 		resolve(d);
 }

@@ -12,6 +12,7 @@
 #include "wire/icmp.h"
 
 #define BATCHES_PER_ROUND 4 /* then the other sockets have their turn */
+#define BATCHES_PRESSED 1   /* a listener's, while more of the clients waits */
 
 /* ICMP errors we send, all together: RFC 4443 section 2.4(f), RFC 1812 section 4.3.2.8. */
 #define ICMP_PER_SEC 100
@@ -147,12 +148,15 @@ static enum tp_slow_verdict deliver_datagram(
 
 	*in = (struct tp_kernel_incoming){
 		.dst = s->addr,
-		.is_from_client = s->kind == TP_KERNEL_LISTENER,
+		.is_from_client = s->kind != TP_KERNEL_RELAY,
 		.is_unicast = true,
 		.datagram = &packet,
 	};
 	read_control(&m->msg_hdr, &packet.meta, in);
 	if (tp_addr_from_sockaddr(m->msg_hdr.msg_name, &in->src) < 0)
+		return TP_SLOW_DROP_NOT_TURN;
+	/* Where the clients' socket is bound some program of this host may send to it. */
+	if (s->kind == TP_KERNEL_CLIENTS && tp_kernel_listener(kp, &in->dst) == NULL)
 		return TP_SLOW_DROP_NOT_TURN;
 	in->mtu.family = s->addr.family;
 	in->mtu.len = TP_UDP_LEN + packet.len +
@@ -191,6 +195,26 @@ void tp_kernel_path_punt(struct tp_kernel_path *kp, const uint8_t *frame, uint32
 	count(kp, deliver_frame(kp, frame, len));
 }
 
+/* The kernel counts what a socket's filter leaves out as dropped by the socket. */
+static void note_diverted(struct tp_kernel_path *kp, const uint8_t *frame, uint32_t len)
+{
+	struct tp_kernel_socket *s = tp_kernel_socket_at(kp, TP_KERNEL_RELAY4_AT);
+	struct tp_kernel_socket *listener;
+	struct tp_ip_meta meta;
+	struct tp_udp_view view;
+	struct tp_tuple tuple = { .transport = TP_TURN_UDP };
+
+	if (tp_ip_parse_udp(frame, len, &view) != TP_FORWARD)
+		return;
+	tp_ip_view_addrs(frame, &view, &tuple.client, &tuple.server, &meta);
+	listener = tp_kernel_listener(kp, &tuple.server);
+	if (listener != NULL)
+		s = kp->conf.has_client(kp->conf.ctx, &tuple)
+				? tp_kernel_socket_at(kp, TP_KERNEL_CLIENTS4_AT)
+				: listener;
+	s->diverted++;
+}
+
 static enum tp_slow_verdict deliver_icmp(
 		const struct tp_kernel_socket *s, const uint8_t *data, uint32_t len)
 {
@@ -207,12 +231,14 @@ static enum tp_slow_verdict deliver(
 {
 	switch (s->kind) {
 	case TP_KERNEL_LISTENER:
+	case TP_KERNEL_CLIENTS:
 	case TP_KERNEL_RELAY:
 		return deliver_datagram(s, m, data);
 	case TP_KERNEL_HEADER:
 		/* Then it is what a worker would have punted: a frame, but for the MACs. */
 		memset(data, 0, TP_ETH_LEN);
 		tp_be16_put(data + TP_ETH_LEN - TP_ETHERTYPE_LEN, TP_ETHERTYPE_IPV4);
+		note_diverted(s->kp, data, TP_ETH_LEN + m->msg_len);
 		return deliver_frame(s->kp, data, TP_ETH_LEN + m->msg_len);
 	case TP_KERNEL_ICMP:
 		return deliver_icmp(s, data, m->msg_len);
@@ -238,19 +264,30 @@ static void prepare_batch(struct tp_kernel_path *kp, const struct tp_kernel_sock
 	}
 }
 
+/* Strangers get what the clients leave, but always something. */
+static int batches(const struct tp_kernel_path *kp, const struct tp_kernel_socket *s)
+{
+	bool is_pressed = tp_kernel_socket_at(kp, TP_KERNEL_CLIENTS4_AT)->has_more ||
+			tp_kernel_socket_at(kp, TP_KERNEL_CLIENTS6_AT)->has_more;
+
+	return s->kind == TP_KERNEL_LISTENER && is_pressed ? BATCHES_PRESSED : BATCHES_PER_ROUND;
+}
+
 static void socket_ready(struct tp_source *source, uint32_t events)
 {
 	struct tp_kernel_socket *s = (struct tp_kernel_socket *)(void *)source; /* first member */
 	struct tp_kernel_path *kp = s->kp;
-	int n = TP_KERNEL_BATCH;
+	int n = TP_KERNEL_BATCH, left = batches(kp, s);
 
 	(void)events;
-	for (int round = 0; round < BATCHES_PER_ROUND && n == TP_KERNEL_BATCH; round++) {
+	while (left-- > 0 && n == TP_KERNEL_BATCH) {
 		prepare_batch(kp, s);
 		n = recvmmsg(s->source.fd, kp->msg, TP_KERNEL_BATCH, MSG_DONTWAIT, NULL);
 		for (int i = 0; i < n; i++)
 			count(kp, deliver(s, &kp->msg[i], kp->data[i]));
+		s->rx_pkts += n > 0 ? (uint32_t)n : 0;
 	}
+	s->has_more = n == TP_KERNEL_BATCH;
 }
 
 /* ---- life ---- */
@@ -266,13 +303,6 @@ void tp_kernel_path_stats(const struct tp_kernel_path *kp, struct tp_kernel_path
 	tp_sendq_stats(kp->sendq, &out->send);
 }
 
-int tp_kernel_path_relay_fd(const struct tp_kernel_path *kp, enum tp_family family)
-{
-	return kp->sockets[kp->conf.n_listeners +
-				 (family == TP_IPV6 ? TP_KERNEL_RELAY6_AT : TP_KERNEL_RELAY4_AT)]
-			.source.fd;
-}
-
 int tp_kernel_path_new(const struct tp_kernel_path_conf *conf, struct tp_kernel_path **out,
 		struct tp_why *why)
 {
@@ -286,7 +316,7 @@ int tp_kernel_path_new(const struct tp_kernel_path_conf *conf, struct tp_kernel_
 	kp->icmp = (struct tp_bucket){ .per_sec = ICMP_PER_SEC, .burst = ICMP_BURST };
 	if (getrandom(&kp->next_ip_id, sizeof(kp->next_ip_id), 0) < 0)
 		kp->next_ip_id = 1;
-	kp->sockets = calloc(conf->n_listeners + TP_KERNEL_SOCKETS, sizeof(*kp->sockets));
+	kp->sockets = calloc(conf->n_listeners + TP_KERNEL_OTHERS, sizeof(*kp->sockets));
 	kp->data = malloc(TP_KERNEL_BATCH * sizeof(*kp->data));
 	if (kp->sockets != NULL && kp->data != NULL)
 		rc = tp_sendq_new(&kp->sendq);

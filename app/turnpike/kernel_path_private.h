@@ -40,28 +40,28 @@
 #define IPV6_FREEBIND 78
 #endif
 
-enum tp_kernel_socket_kind {
-	TP_KERNEL_LISTENER,
-	TP_KERNEL_RELAY,  /* sk_lookup gives it the datagrams of all relayed ports */
-	TP_KERNEL_HEADER, /* raw: datagrams that come with their header, see header_filter.h */
-	TP_KERNEL_ICMP,   /* raw: errors from the network */
-};
-
 struct tp_kernel_socket {
 	struct tp_source source; /* first; fd -1: not open */
 	struct tp_kernel_path *kp;
 	enum tp_kernel_socket_kind kind;
 	struct tp_addr addr; /* a listener's; of the others only the family */
+	bool has_more;       /* its last turn did not empty it */
+	uint64_t rx_pkts;
+	uint64_t diverted;    /* datagrams that came by the header socket in its place */
+	uint64_t unqueued;    /* by the kernel's count, which these are part of */
+	uint32_t kernel_last; /* that count when it was read last: 32 bits, and goes round */
 };
 
 /* The sockets that are not listeners, in this order behind them. */
 enum {
+	TP_KERNEL_CLIENTS4_AT,
+	TP_KERNEL_CLIENTS6_AT,
 	TP_KERNEL_RELAY4_AT,
 	TP_KERNEL_RELAY6_AT,
 	TP_KERNEL_HEADER4_AT,
 	TP_KERNEL_ICMP4_AT,
 	TP_KERNEL_ICMP6_AT,
-	TP_KERNEL_SOCKETS
+	TP_KERNEL_OTHERS
 };
 
 /* The datagram in hand: what it takes to answer its sender. */
@@ -101,6 +101,16 @@ struct tp_kernel_path {
 int tp_kernel_sockets_open(struct tp_kernel_path *kp, void (*ready)(struct tp_source *, uint32_t),
 		struct tp_why *why);
 void tp_kernel_sockets_close(struct tp_kernel_path *kp);
+
+static inline struct tp_kernel_socket *tp_kernel_socket_at(
+		const struct tp_kernel_path *kp, uint32_t other)
+{
+	return &kp->sockets[kp->conf.n_listeners + other];
+}
+
+/** @return NULL: nobody listens there */
+struct tp_kernel_socket *tp_kernel_listener(
+		const struct tp_kernel_path *kp, const struct tp_addr *addr);
 
 /** Send an IP packet that is complete, from the source that it names. */
 void tp_kernel_send_raw(struct tp_kernel_path *kp, const struct tp_addr *src,

@@ -13,14 +13,6 @@
 
 #define ECN 0x03 /* of the traffic class; the rest is DSCP */
 
-static bool has_listener(const struct tp_kernel_path *kp, const struct tp_addr *addr)
-{
-	for (uint32_t i = 0; i < kp->conf.n_listeners; i++)
-		if (tp_addr_equal(&kp->conf.listeners[i], addr))
-			return true;
-	return false;
-}
-
 void tp_kernel_send_raw(struct tp_kernel_path *kp, const struct tp_addr *src,
 		const struct tp_addr *dst, const uint8_t *packet, size_t len)
 {
@@ -132,7 +124,7 @@ static int send_datagram(struct tp_kernel_path *kp, const struct tp_addr *src,
 int tp_kernel_path_send_client(struct tp_kernel_path *kp, const struct tp_tuple *tuple,
 		const struct tp_bytes part[], size_t n, const struct tp_ip_meta *meta)
 {
-	if (!has_listener(kp, &tuple->server))
+	if (tp_kernel_listener(kp, &tuple->server) == NULL)
 		return -ENOTCONN;
 	return send_datagram(kp, &tuple->server, &tuple->client, meta, part, n, true);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/icmp.h>
+#include <linux/sock_diag.h>
 #include <netinet/icmp6.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,12 +44,12 @@ static const struct option udp6_options[] = {
 	{ IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT },
 };
 
-static const struct option relay4_options[] = {
+static const struct option given4_options[] = {
 	{ IPPROTO_IP, IP_RECVORIGDSTADDR, 1 },
 	{ IPPROTO_IP, IP_FREEBIND, 1 },
 };
 
-static const struct option relay6_options[] = {
+static const struct option given6_options[] = {
 	{ IPPROTO_IPV6, IPV6_ORIGDSTADDR, 1 },
 	{ IPPROTO_IPV6, IPV6_FREEBIND, 1 },
 };
@@ -64,14 +65,14 @@ static int set_options(int fd, const struct option options[], size_t n)
 
 #define N_OPTIONS(table) (sizeof(table) / sizeof((table)[0]))
 
-static int set_udp_options(int fd, bool is_v6, bool is_relay)
+static int set_udp_options(int fd, bool is_v6, bool is_given)
 {
 	int rc = is_v6 ? set_options(fd, udp6_options, N_OPTIONS(udp6_options))
 		       : set_options(fd, udp4_options, N_OPTIONS(udp4_options));
 
-	if (rc == 0 && is_relay)
-		rc = is_v6 ? set_options(fd, relay6_options, N_OPTIONS(relay6_options))
-			   : set_options(fd, relay4_options, N_OPTIONS(relay4_options));
+	if (rc == 0 && is_given)
+		rc = is_v6 ? set_options(fd, given6_options, N_OPTIONS(given6_options))
+			   : set_options(fd, given4_options, N_OPTIONS(given4_options));
 	if (rc == 0 && !is_v6)
 		rc = tp_header_filter_divert(fd);
 	return rc;
@@ -79,7 +80,8 @@ static int set_udp_options(int fd, bool is_v6, bool is_relay)
 
 /* ---- one of each kind; each returns a descriptor or -errno ---- */
 
-static int open_udp(const struct tp_addr *addr, bool is_relay)
+/* is_given: by sk_lookup, and must say what each datagram was for */
+static int open_udp(const struct tp_addr *addr, bool is_given)
 {
 	bool is_v6 = addr->family == TP_IPV6;
 	int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -90,7 +92,7 @@ static int open_udp(const struct tp_addr *addr, bool is_relay)
 	if (fd < 0)
 		return -errno;
 	set_buffers(fd, SOCKET_BUFFER);
-	rc = set_udp_options(fd, is_v6, is_relay);
+	rc = set_udp_options(fd, is_v6, is_given);
 	if (rc == 0 && bind(fd, (struct sockaddr *)&ss, len) < 0)
 		rc = -errno;
 	if (rc < 0) {
@@ -156,6 +158,7 @@ static int open_fd(const struct tp_kernel_path *kp, const struct tp_kernel_socke
 	switch (s->kind) {
 	case TP_KERNEL_LISTENER:
 		return open_udp(&s->addr, false);
+	case TP_KERNEL_CLIENTS:
 	case TP_KERNEL_RELAY:
 		return open_udp(&s->addr, true);
 	case TP_KERNEL_HEADER:
@@ -174,7 +177,12 @@ static int open_socket(struct tp_kernel_path *kp, enum tp_kernel_socket_kind kin
 	struct tp_kernel_socket *s = &kp->sockets[kp->n_sockets++];
 	int rc;
 
-	*s = (struct tp_kernel_socket){ { -1, ready }, kp, kind, *addr };
+	*s = (struct tp_kernel_socket){
+		.source = { -1, ready },
+		.kp = kp,
+		.kind = kind,
+		.addr = *addr,
+	};
 	s->source.fd = open_fd(kp, s);
 	if (s->source.fd < 0) {
 		rc = s->source.fd;
@@ -204,8 +212,8 @@ static int explain_listener(struct tp_why *why, int err, const struct tp_addr *a
 }
 
 /*
- * The relay sockets are bound where nothing arrives by itself: sk_lookup gives them their
- * datagrams.  A host without IPv6 goes without its sockets.
+ * The sockets of relayed ports and of clients are bound where nothing arrives by itself: sk_lookup
+ * gives them their datagrams.  A host without IPv6 goes without its sockets.
  */
 static int open_others(struct tp_kernel_path *kp, void (*ready)(struct tp_source *, uint32_t),
 		struct tp_why *why)
@@ -216,7 +224,9 @@ static int open_others(struct tp_kernel_path *kp, void (*ready)(struct tp_source
 		enum tp_kernel_socket_kind kind;
 		bool is_v6;
 		const char *what;
-	} others[TP_KERNEL_SOCKETS] = {
+	} others[TP_KERNEL_OTHERS] = {
+		[TP_KERNEL_CLIENTS4_AT] = { TP_KERNEL_CLIENTS, false, "clients" },
+		[TP_KERNEL_CLIENTS6_AT] = { TP_KERNEL_CLIENTS, true, "clients" },
 		[TP_KERNEL_RELAY4_AT] = { TP_KERNEL_RELAY, false, "relayed ports" },
 		[TP_KERNEL_RELAY6_AT] = { TP_KERNEL_RELAY, true, "relayed ports" },
 		[TP_KERNEL_HEADER4_AT] = { TP_KERNEL_HEADER, false, "large datagrams" },
@@ -224,7 +234,7 @@ static int open_others(struct tp_kernel_path *kp, void (*ready)(struct tp_source
 		[TP_KERNEL_ICMP6_AT] = { TP_KERNEL_ICMP, true, "ICMP errors" },
 	};
 
-	for (int i = 0; i < TP_KERNEL_SOCKETS; i++) {
+	for (int i = 0; i < TP_KERNEL_OTHERS; i++) {
 		int rc = open_socket(kp, others[i].kind, &any[others[i].is_v6], ready);
 
 		if (rc < 0 && (!others[i].is_v6 || (rc != -EAFNOSUPPORT && rc != -EADDRNOTAVAIL)))
@@ -270,6 +280,75 @@ int tp_kernel_sockets_open(struct tp_kernel_path *kp, void (*ready)(struct tp_so
 	if (rc == 0)
 		rc = open_others(kp, ready, why);
 	return rc;
+}
+
+struct tp_kernel_socket *tp_kernel_listener(
+		const struct tp_kernel_path *kp, const struct tp_addr *addr)
+{
+	for (uint32_t i = 0; i < kp->conf.n_listeners; i++)
+		if (tp_addr_equal(&kp->conf.listeners[i], addr))
+			return &kp->sockets[i];
+	return NULL;
+}
+
+int tp_kernel_path_fd(const struct tp_kernel_path *kp, enum tp_kernel_socket_kind kind,
+		enum tp_family family)
+{
+	for (uint32_t i = 0; i < TP_KERNEL_OTHERS; i++) {
+		const struct tp_kernel_socket *s = tp_kernel_socket_at(kp, i);
+
+		if (s->kind == kind && s->addr.family == family)
+			return s->source.fd;
+	}
+	return -1;
+}
+
+/* ---- what they count ---- */
+
+const char *tp_kernel_socket_name(enum tp_kernel_socket_kind kind)
+{
+	static const char *const name[] = {
+#define X(symbol, text, help) [TP_KERNEL_##symbol] = (text),
+		TP_KERNEL_SOCKETS(X)
+#undef X
+	};
+
+	return name[kind];
+}
+
+static void read_unqueued(struct tp_kernel_socket *s)
+{
+	uint32_t meminfo[SK_MEMINFO_VARS] = { 0 };
+	socklen_t len = sizeof(meminfo);
+
+	if (s->source.fd < 0 || getsockopt(s->source.fd, SOL_SOCKET, SO_MEMINFO, meminfo, &len) < 0)
+		return;
+	s->unqueued += meminfo[SK_MEMINFO_DROPS] - s->kernel_last;
+	s->kernel_last = meminfo[SK_MEMINFO_DROPS];
+}
+
+void tp_kernel_path_tick(struct tp_kernel_path *kp)
+{
+	for (uint32_t i = 0; i < kp->n_sockets; i++)
+		read_unqueued(&kp->sockets[i]);
+}
+
+bool tp_kernel_path_socket(
+		struct tp_kernel_path *kp, uint32_t i, struct tp_kernel_socket_stats *out)
+{
+	struct tp_kernel_socket *s = &kp->sockets[i];
+
+	if (i >= kp->n_sockets)
+		return false;
+	read_unqueued(s);
+	*out = (struct tp_kernel_socket_stats){
+		.kind = s->kind,
+		.addr = s->addr,
+		.rx_pkts = s->rx_pkts,
+		/* What waits in the header socket is not in diverted yet; what it lost never. */
+		.dropped = s->unqueued > s->diverted ? s->unqueued - s->diverted : 0,
+	};
+	return true;
 }
 
 void tp_kernel_sockets_close(struct tp_kernel_path *kp)

@@ -142,6 +142,41 @@ static void write_devices(FILE *f, const struct tp_daemon *d)
 	}
 }
 
+static void write_socket(
+		FILE *f, const char *name, const struct tp_kernel_socket_stats *s, uint64_t value)
+{
+	char text[TP_ADDR_STRLEN] = "IPv4";
+
+	if (s->kind == TP_KERNEL_LISTENER)
+		tp_addr_format(&s->addr, text);
+	else if (s->addr.family == TP_IPV6)
+		snprintf(text, sizeof(text), "IPv6");
+	fprintf(f, "turnpike_%s{socket=\"%s\",address=\"%s\"} %" PRIu64 "\n", name,
+			tp_kernel_socket_name(s->kind), text, value);
+}
+
+static void write_sockets(FILE *f, const struct tp_daemon *d)
+{
+	struct tp_kernel_socket_stats s;
+	struct tp_steer_clients clients;
+	uint32_t i;
+
+	family(f, "socket_received_total", "counter", "Datagrams read from sockets.");
+	for (i = 0; tp_kernel_path_socket(d->kernel_path, i, &s); i++)
+		write_socket(f, "socket_received_total", &s, s.rx_pkts);
+	family(f, "socket_dropped_total", "counter",
+			"Datagrams that a socket had no room for, or with a wrong checksum.");
+	for (i = 0; tp_kernel_path_socket(d->kernel_path, i, &s); i++)
+		write_socket(f, "socket_dropped_total", &s, s.dropped);
+	tp_steer_clients(d->steer, &clients);
+	family(f, "clients_known", "gauge",
+			"Client addresses whose datagrams come by the clients' socket.");
+	fprintf(f, "turnpike_clients_known %u\n", clients.n);
+	family(f, "clients_refused_total", "counter",
+			"Client addresses for which there was no place among these.");
+	fprintf(f, "turnpike_clients_refused_total %" PRIu64 "\n", clients.refused);
+}
+
 static void write_kernel_path(FILE *f, const struct tp_daemon *d)
 {
 	struct tp_kernel_path_stats s;
@@ -280,6 +315,7 @@ static char *metrics_text(const struct tp_daemon *d, size_t *len)
 	write_ports(f, d);
 	write_devices(f, d);
 	write_kernel_path(f, d);
+	write_sockets(f, d);
 	write_reload(f, &d->reload);
 	if (fclose(f) != 0) {
 		free(text);

@@ -111,6 +111,34 @@ static json_t *worker_json(const struct tp_worker *w, const struct tp_dpdk_pool 
 	return o;
 }
 
+/* Each socket: what it is for, a listener's address or else the family, and its counts. */
+static json_t *sockets_json(const struct tp_daemon *d)
+{
+	struct tp_kernel_socket_stats s;
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; tp_kernel_path_socket(d->kernel_path, i, &s); i++)
+		json_array_append_new(list,
+				json_pack("{s:s,s:o,s:I,s:I}", "socket",
+						tp_kernel_socket_name(s.kind), "address",
+						s.kind == TP_KERNEL_LISTENER
+								? address(&s.addr)
+								: json_sprintf("IPv%d",
+										  s.addr.family),
+						"rx_pkts", (json_int_t)s.rx_pkts, "dropped",
+						(json_int_t)s.dropped));
+	return list;
+}
+
+/* The filter that tells clients' datagrams from strangers'. */
+static json_t *clients_json(const struct tp_daemon *d)
+{
+	struct tp_steer_clients c;
+
+	tp_steer_clients(d->steer, &c);
+	return json_pack("{s:I,s:I}", "known", (json_int_t)c.n, "refused", (json_int_t)c.refused);
+}
+
 static json_t *kernel_path_json(const struct tp_daemon *d)
 {
 	json_t *o = json_object(), *verdicts = json_object();
@@ -129,6 +157,8 @@ static json_t *kernel_path_json(const struct tp_daemon *d)
 		json_object_set_new(verdicts, tp_slow_verdict_name((enum tp_slow_verdict)i),
 				number(s.verdict[i]));
 	json_object_set_new(o, "verdicts", verdicts);
+	json_object_set_new(o, "clients", clients_json(d));
+	json_object_set_new(o, "sockets", sockets_json(d));
 	return o;
 }
 

@@ -131,6 +131,21 @@ static void on_peers_past(void *ctx, const struct tp_allocation *alloc,
 	tp_accounting_peers_past(d->accounting, d->turn, alloc, peers, n);
 }
 
+/* Where the filter has no place for one, its datagrams come as those of strangers do. */
+static void on_client_came(void *ctx, const struct tp_tuple *tuple)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_steer_add_client(d->steer, &tuple->client, &tuple->server);
+}
+
+static void on_client_left(void *ctx, const struct tp_tuple *tuple)
+{
+	struct tp_daemon *d = ctx;
+
+	tp_steer_del_client(d->steer, &tuple->client, &tuple->server);
+}
+
 static void on_allocated(void *ctx, const struct tp_allocation *alloc)
 {
 	struct tp_daemon *d = ctx;
@@ -175,6 +190,8 @@ const struct tp_turn_ops tp_daemon_turn_ops = {
 	.admits = admits,
 	.relayed = on_relayed,
 	.peers_past = on_peers_past,
+	.client_came = on_client_came,
+	.client_left = on_client_left,
 	.allocated = on_allocated,
 	.ended = on_ended,
 	.moved = on_moved,

@@ -195,6 +195,7 @@ static void print_worker(size_t i, const json_t *w)
 static void print_stats(const json_t *o)
 {
 	const json_t *kernel = json_object_get(o, "kernel_path");
+	const json_t *clients = json_object_get(kernel, "clients");
 	json_t *item;
 	size_t i;
 
@@ -232,6 +233,12 @@ static void print_stats(const json_t *o)
 	print_counter("  ", "icmp_held", number(kernel, "icmp_held"));
 	print_counter("  ", "send_full", number(kernel, "send_full"));
 	print_counter("  ", "send_refused", number(kernel, "send_refused"));
+	print_counter("  ", "clients_known", number(clients, "known"));
+	print_counter("  ", "clients_refused", number(clients, "refused"));
+	json_array_foreach (json_object_get(kernel, "sockets"), i, item)
+		printf("  socket of %-9s %-23s %12" PRIu64 " received %12" PRIu64 " dropped\n",
+				text(item, "socket"), text(item, "address"),
+				number(item, "rx_pkts"), number(item, "dropped"));
 }
 
 static int stats(FILE *f, bool is_json)
