@@ -7,8 +7,8 @@
  * Each line of the input is a datagram and its sources: N addresses from the first on (IPv6: N
  * networks of /64).  All sources take turns until COUNT is sent, in SECONDS if that is possible.
  * They must be this namespace's, so that answers reach us: local routes do for that.  Prints
- * COUNT, seconds from the first datagram to the last answer, and the answers by STUN error code
- * (0: success), as JSON.
+ * COUNT, the times (CLOCK_MONOTONIC, seconds) of the first datagram and of the last answer, and the
+ * answers by STUN error code (0: success), as JSON.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -80,7 +80,8 @@ static int open_socket(uint16_t port)
 	if (fd < 0)
 		err(1, "socket");
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND_, &one, sizeof(one)) < 0)
+	if (family == AF_INET6 &&
+			setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND_, &one, sizeof(one)) < 0)
 		err(1, "IPV6_FREEBIND");
 	if (bind(fd, family == AF_INET ? (void *)&in : (void *)&in6,
 			    family == AF_INET ? sizeof(in) : sizeof(in6)) < 0)
@@ -139,7 +140,8 @@ static int read_answers(int fd)
 static void send_batch(int fd, const struct sockaddr *to, socklen_t to_len, uint32_t n)
 {
 	static uint32_t line, source[LINES_MAX];
-	static _Alignas(struct cmsghdr) uint8_t control[BATCH][CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	static _Alignas(struct cmsghdr)
+			uint8_t control[BATCH][CMSG_SPACE(sizeof(struct in6_pktinfo))];
 	struct mmsghdr msg[BATCH] = { 0 };
 	struct iovec iov[BATCH];
 	uint32_t i, sent = 0;
@@ -150,8 +152,11 @@ static void send_batch(int fd, const struct sockaddr *to, socklen_t to_len, uint
 
 		iov[i] = (struct iovec){ l->data, l->len };
 		msg[i].msg_hdr = (struct msghdr){ .msg_name = (void *)(uintptr_t)to,
-			.msg_namelen = to_len, .msg_iov = &iov[i], .msg_iovlen = 1,
-			.msg_control = control[i], .msg_controllen = sizeof(control[i]) };
+			.msg_namelen = to_len,
+			.msg_iov = &iov[i],
+			.msg_iovlen = 1,
+			.msg_control = control[i],
+			.msg_controllen = sizeof(control[i]) };
 		msg[i].msg_hdr.msg_controllen =
 				put_source((struct cmsghdr *)(void *)control[i], l, source[line]);
 		source[line] = (source[line] + 1) % l->n;
@@ -186,8 +191,8 @@ int main(int argc, char **argv)
 	if (argc != 6)
 		errx(2, "SERVER PORT SOURCE-PORT COUNT SECONDS");
 	family = strchr(argv[1], ':') != NULL ? AF_INET6 : AF_INET;
-	if (inet_pton(family, argv[1], family == AF_INET ? (void *)&in.sin_addr
-							  : (void *)&in6.sin6_addr) != 1)
+	if (inet_pton(family, argv[1],
+			    family == AF_INET ? (void *)&in.sin_addr : (void *)&in6.sin6_addr) != 1)
 		errx(2, "%s: bad address", argv[1]);
 	in.sin_port = in6.sin6_port = htons((uint16_t)atoi(argv[2]));
 	fd = open_socket((uint16_t)atoi(argv[3]));
@@ -212,8 +217,7 @@ int main(int argc, char **argv)
 			last = now();
 		pace(now() + 0.005);
 	}
-	printf("{\"sent\": %u, \"sending_sec\": %.3f, \"seconds\": %.6f, \"answers\": {", sent,
-			end - begin, last - begin);
+	printf("{\"sent\": %u, \"begin\": %.6f, \"last\": %.6f, \"answers\": {", sent, begin, last);
 	for (int code = 0, is_first = 1; code < CODES; code++)
 		if (answers[code] > 0) {
 			printf("%s\"%d\": %lu", is_first ? "" : ", ", code, answers[code]);
