@@ -209,3 +209,28 @@ def test_clients_do_not_notice_a_flood(
     assert after["turn"] == before["turn"]
     check_sockets(one, family, before, after)
     relays.check_sums(after)
+
+
+def test_the_clients_socket_is_for_clients(one, start, open_client):
+    """Programs of this host could send to where it is bound: to no listener, so not answered."""
+    relay = start(one, "off")
+    client = open_client(one, 4)
+    client.allocate()
+    before = relay.settled()
+    with open(f"/proc/{relay.process.pid}/net/udp") as f:
+        local = [line.split()[1].split(":") for line in f][1:]
+    ports = [int(port, 16) for ip, port in local if int(ip, 16) == 0x0100007F]
+    assert len(ports) == 2  # and the socket of relayed ports
+    request = turn.build(turn.BINDING, turn.REQUEST)
+    with one.udp("relay", "127.0.0.1") as sock:
+        for port in ports:
+            sock.sendto(request, ("127.0.0.1", port))
+        sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            sock.recv(100)
+    after = relay.settled()
+    assert relays.growth(before["kernel_path"]["verdicts"], after["kernel_path"]["verdicts"]) == {
+        "drop_not_turn": 1, "drop_no_allocation": 1,
+    }
+    assert client.refresh(0).error == 0
+    assert relay.stats()["kernel_path"]["clients"] == {"known": 0, "refused": 0}
