@@ -19,7 +19,7 @@ import time
 import pytest
 import relay as relays
 import turn
-from call import Call
+from call import Call, set_df
 
 HERE = pathlib.Path(__file__).parent
 COUNT, SECONDS = 500_000, 2.5
@@ -234,3 +234,20 @@ def test_the_clients_socket_is_for_clients(one, start, open_client):
     }
     assert client.refresh(0).error == 0
     assert relay.stats()["kernel_path"]["clients"] == {"known": 0, "refused": 0}
+
+
+def test_what_goes_by_the_header_socket_is_not_lost(one, start, open_client):
+    """The kernel counts it as dropped by the socket that it did not take: we do not."""
+    relay = start(one, "off")
+    call = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[4]), 4)
+    stranger = open_client(one, 4)
+    set_df(call.client.sock, call.peer, stranger.sock)
+    for size in (1300, 1400):
+        call.both(bytes(size))
+    request = turn.build(turn.BINDING, turn.REQUEST, [(turn.SOFTWARE, bytes(1240))])
+    assert stranger.transact(request).error == 0
+    stats = relay.settled()
+    now = sockets(stats)
+    assert now["header", "IPv4"][0] == 5
+    assert not any(dropped for _, dropped in now.values()), now
+    assert sum(received for received, _ in now.values()) == stats["kernel_path"]["rx_pkts"]
