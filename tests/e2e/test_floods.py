@@ -18,6 +18,7 @@ import time
 
 import pytest
 import relay as relays
+import sniff
 import turn
 from call import Call, set_df
 
@@ -251,3 +252,28 @@ def test_what_goes_by_the_header_socket_is_not_lost(one, start, open_client):
     assert now["header", "IPv4"][0] == 5
     assert not any(dropped for _, dropped in now.values()), now
     assert sum(received for received, _ in now.values()) == stats["kernel_path"]["rx_pkts"]
+
+
+def test_clients_come_first(one, start, open_client):
+    """Of what waits, a turn takes four times as much from clients as from strangers."""
+
+    def unlimited(conf):
+        conf["limits"] = {"unauthenticated_total": 0, "unauthenticated_per_source": 0}
+
+    relay = start(one, "off", unlimited)
+    client, stranger = open_client(one, 4), open_client(one, 4)
+    client.allocate()
+    request, binding = client.signed(turn.REFRESH, ()), turn.build(turn.BINDING, turn.REQUEST)
+    with sniff.Sniffer(one, "client", "client0") as sniffer:
+        os.kill(relay.process.pid, signal.SIGSTOP)
+        for _ in range(1024):
+            stranger.send_raw(binding)
+            client.send_raw(request)
+        os.kill(relay.process.pid, signal.SIGCONT)
+        assert relay.settled()["kernel_path"]["verdicts"]["answered"] == 2 + 2048
+        to = [ip[sniff.UDP].dport for ip in sniffer.udp(src=one.LISTEN[4])]
+    # 1024 are eight turns of 128; in the first a listener may have as much.
+    ports = [sock.getsockname()[1] for sock in (client.sock, stranger.sock)]
+    last = len(to) - to[::-1].index(ports[0])
+    assert to.count(ports[0]) == to.count(ports[1]) == 1024
+    assert 8 * 16 <= to[:last].count(ports[1]) <= 128 + 8 * 32
