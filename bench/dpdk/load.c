@@ -145,8 +145,8 @@ static void open_wire(struct load *l, const char *path, const char *tap)
 
 	snprintf(device, sizeof(device), "net_vhost0,iface=%s,queues=1", path);
 	if (tp_dpdk_open(&dc, &l->dev, &why) < 0 ||
-			tp_dpdk_pool_new("frames", 1 << 15, tp_dpdk_frame_bytes(MTU), -1, &l->pool,
-					&why) < 0)
+			tp_dpdk_pool_new("frames", 1 << 15, tp_dpdk_frame_bytes(MTU), l->dev,
+					&l->pool, &why) < 0)
 		die("%s", why.text);
 	join_tap(l, tap, &pc);
 	pc.pool = l->pool;
