@@ -131,6 +131,37 @@ static void name_of(const char *device, char name[RTE_ETH_NAME_MAX_LEN])
 	snprintf(name, RTE_ETH_NAME_MAX_LEN, "%.*s", (int)strcspn(device, ","), device);
 }
 
+/* What a driver wants and says in its own words only, if at all. */
+static const char *advice(const char *device)
+{
+	if (strncmp(device, "net_memif", strlen("net_memif")) != 0)
+		return "see `dpdk-devbind.py --status`, and the log above";
+	if (strstr(device, "zero-copy=yes") != NULL)
+		return "zero-copy wants huge pages (sysctl vm.nr_hugepages), role=client and the "
+		       "server to run; see the log above";
+	if (strstr(device, "role=server") != NULL)
+		return "does its socket exist already, or its directory not?  See the log above";
+	return "as role=client, which it is unless told, it wants the server to run; see the log "
+	       "above";
+}
+
+/*
+ * DPDK's memif driver gives the server the EAL's own descriptor of this process's memory, and
+ * closes it.  Another such device would give away whatever has that number by then.
+ */
+static bool lends_memory_again(const char *device)
+{
+	static bool has_lent;
+
+	if (strncmp(device, "net_memif", strlen("net_memif")) != 0 ||
+			strstr(device, "zero-copy=yes") == NULL)
+		return false;
+	if (has_lent)
+		return true;
+	has_lent = true;
+	return false;
+}
+
 static int find(struct tp_dpdk *dev, const struct tp_dpdk_conf *conf, struct tp_why *why)
 {
 	char name[RTE_ETH_NAME_MAX_LEN];
@@ -139,12 +170,15 @@ static int find(struct tp_dpdk *dev, const struct tp_dpdk_conf *conf, struct tp_
 	name_of(conf->device, name);
 	if (rte_eth_dev_get_port_by_name(name, &dev->port_id) == 0)
 		return 0;
+	if (lends_memory_again(conf->device))
+		return tp_why_set(why, -EBUSY,
+				"interface %s: one memif of a relay can have zero-copy=yes: take it from "
+				"%s",
+				conf->name, conf->device);
 	rc = rte_dev_probe(conf->device);
 	if (rc < 0)
-		return tp_why_set(why, rc,
-				"interface %s: DPDK can not use the device %s: %s; see `dpdk-devbind.py "
-				"--status`, and the log above",
-				conf->name, conf->device, strerror(-rc));
+		return tp_why_set(why, rc, "interface %s: DPDK can not use the device %s: %s; %s",
+				conf->name, conf->device, strerror(-rc), advice(conf->device));
 	dev->is_made = true;
 	if (rte_eth_dev_get_port_by_name(name, &dev->port_id) != 0)
 		return tp_why_set(why, -ENODEV,
@@ -250,6 +284,7 @@ int tp_dpdk_open(const struct tp_dpdk_conf *conf, struct tp_dpdk **out, struct t
 	dev->index = conf->index;
 	dev->queues = conf->queues;
 	dev->mtu = conf->mtu;
+	dev->advice = advice(conf->device);
 	snprintf(dev->name, sizeof(dev->name), "%s", conf->name);
 	rc = find(dev, conf, why);
 	if (rc == 0) {
@@ -294,8 +329,8 @@ int tp_dpdk_start(struct tp_dpdk *dev, struct tp_why *why)
 				dev->name, dev->info.driver_name, dev->mtu, strerror(-rc));
 	rc = rte_eth_dev_start(dev->port_id);
 	if (rc < 0)
-		return tp_why_set(why, rc, "interface %s: the driver %s does not start: %s",
-				dev->name, dev->info.driver_name, strerror(-rc));
+		return tp_why_set(why, rc, "interface %s: the driver %s does not start: %s; %s",
+				dev->name, dev->info.driver_name, strerror(-rc), dev->advice);
 	dev->is_started = true;
 	set_filters(dev);
 	for (uint32_t i = 0; i < dev->n_ports; i++) {
