@@ -20,11 +20,12 @@ declare -A packages=(
 		ninja-build pkg-config zlib1g-dev"
 	[run]="ca-certificates ethtool iproute2 iputils-ping libevent-core-2.1-7
 		libevent-extra-2.1-7 procps python3"
-	[test]="clang-format clang-tidy cppcheck git libclang-rt-14-dev libcmocka-dev pyflakes3 python3-aioice
+	[test]="clang-format clang-tidy cppcheck git libclang-rt-14-dev libcmocka-dev librte-net-memif23
+		librte-net-vhost23 librte-net-virtio23 pyflakes3 python3-aioice
 		python3-pytest python3-scapy shellcheck uthash-dev"
 	[node]="nodejs npm"
 	[bench]="dpdk-dev gnuplot-nox libevent-openssl-2.1-7 libevent-pthreads-2.1-7 libhiredis0.14 libmariadb3 libpq5
-		libsqlite3-0"
+		librte-net-memif23 librte-net-vhost23 librte-net-virtio23 libsqlite3-0"
 )
 
 missing=()

@@ -84,7 +84,6 @@ static int plan_pool(struct tp_layout *layout, uint32_t core, struct tp_why *why
 {
 	struct tp_layout_plan *plan = &layout->plans[core];
 	const struct tp_dpdk *dev;
-	struct tp_dpdk_info info;
 	uint32_t frame_bytes, n = ports_of(layout, core, &frame_bytes, &dev);
 	char name[24];
 	int rc;
@@ -92,10 +91,9 @@ static int plan_pool(struct tp_layout *layout, uint32_t core, struct tp_why *why
 	if (n == 0)
 		return 0;
 	assert(dev != NULL);
-	tp_dpdk_info(dev, &info);
 	snprintf(name, sizeof(name), "frames%u", core);
-	rc = tp_dpdk_pool_new(name, tp_dpdk_pool_frames(n), frame_bytes, info.numa_node,
-			&layout->pools[core], why);
+	rc = tp_dpdk_pool_new(
+			name, tp_dpdk_pool_frames(n), frame_bytes, dev, &layout->pools[core], why);
 	if (rc < 0)
 		return rc;
 	plan->pool = layout->pools[core];

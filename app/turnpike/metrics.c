@@ -59,6 +59,11 @@ static void write_workers(FILE *f, const struct tp_daemon *d)
 	for (w = 0; w < d->layout.n_workers; w++)
 		fprintf(f, "turnpike_copied_frames_total{worker=\"%u\"} %" PRIu64 "\n", w,
 				tp_worker_copied(d->layout.workers[w]));
+	family(f, "busy_seconds_total", "counter",
+			"Time of workers in rounds that received frames; what is left is room.");
+	for (w = 0; w < d->layout.n_workers; w++)
+		fprintf(f, "turnpike_busy_seconds_total{worker=\"%u\"} %.6f\n", w,
+				(double)tp_worker_busy_ns(d->layout.workers[w]) / 1e9);
 	family(f, "received_bytes_total", "counter", "Bytes of frames received by workers.");
 	for (w = 0; w < d->layout.n_workers; w++)
 		fprintf(f, "turnpike_received_bytes_total{worker=\"%u\"} %" PRIu64 "\n", w,

@@ -105,6 +105,7 @@ static json_t *worker_json(const struct tp_worker *w, const struct tp_dpdk_pool 
 						(json_int_t)n_free));
 	}
 	json_object_set_new(o, "copied", number(tp_worker_copied(w)));
+	json_object_set_new(o, "busy_ns", number(tp_worker_busy_ns(w)));
 	for (uint32_t i = 0; i < tp_worker_ports(w); i++)
 		json_array_append_new(ports, port_json(tp_worker_port(w, i)));
 	json_object_set_new(o, "ports", ports);

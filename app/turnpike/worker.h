@@ -69,4 +69,7 @@ void tp_worker_umem(const struct tp_worker *w, struct tp_worker_umem *out);
 /** Frames that were copied, because they came from one driver's memory and left by another's. */
 uint64_t tp_worker_copied(const struct tp_worker *w);
 
+/** Time spent in rounds that received frames, from looking at the ports to having sent; ns. */
+uint64_t tp_worker_busy_ns(const struct tp_worker *w);
+
 #endif

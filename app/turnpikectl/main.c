@@ -179,7 +179,7 @@ static void print_worker(size_t i, const json_t *w)
 
 	printf("\nworker %zu: cpu %" PRIu64 ", %s", i, number(w, "cpu"), text(w, "idle"));
 	print_frames(w);
-	printf("\n");
+	printf(", busy for %.1f s\n", (double)number(w, "busy_ns") / 1e9);
 	print_sums(w);
 	if (number(w, "copied") > 0)
 		print_counter("  ", "copied", number(w, "copied"));

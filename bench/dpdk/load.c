@@ -3,11 +3,12 @@
  * dpdk-load - the other end of a shared-memory wire: sends frames of many flows as fast as they are
  * taken, and counts what comes back.
  *
- *   dpdk-load --socket PATH --tap NAME --cpu N
+ *   dpdk-load --device DEVICE --tap NAME --cpu N
  *
- * The wire is a vhost-user socket, made here, at which the device under test connects with
- * net_virtio_user.  What is no answer passes between the wire and the TAP, by turnpike's own
- * exception path, so that clients and peers with addresses on the TAP make real allocations.
+ * The device is this end of the wire: net_vhost, at whose socket the device under test connects
+ * with net_virtio_user, or net_memif with role=server.  What is no answer passes between the wire
+ * and the TAP, by turnpike's own exception path, so that clients and peers with addresses on the
+ * TAP make real allocations.
  *
  * Commands on standard input, one a line, each answered by a line of JSON:
  *   flows FILE MAC PAYLOAD_BYTES   the list of channels, the device's address
@@ -134,19 +135,17 @@ static void join_tap(struct load *l, const char *name, struct tp_dpdk_port_conf 
 	pc->slot_bytes = ec.frame_bytes;
 }
 
-static void open_wire(struct load *l, const char *path, const char *tap)
+static void open_wire(struct load *l, const char *device, const char *tap)
 {
-	char device[300];
 	const struct tp_dpdk_conf dc = {
 		.name = "wire", .device = device, .queues = 1, .mtu = MTU
 	};
 	struct tp_dpdk_port_conf pc = { .rules = { &l->conf, l->ports, &l->accept } };
 	struct tp_why why = { "" };
 
-	snprintf(device, sizeof(device), "net_vhost0,iface=%s,queues=1", path);
 	if (tp_dpdk_open(&dc, &l->dev, &why) < 0 ||
-			tp_dpdk_pool_new("frames", 1 << 15, tp_dpdk_frame_bytes(MTU), -1, &l->pool,
-					&why) < 0)
+			tp_dpdk_pool_new("frames", 1 << 15, tp_dpdk_frame_bytes(MTU), l->dev,
+					&l->pool, &why) < 0)
 		die("%s", why.text);
 	join_tap(l, tap, &pc);
 	pc.pool = l->pool;
@@ -240,7 +239,7 @@ static uint32_t send_burst(struct load *l)
 
 	for (uint32_t i = 0; i < BURST; i++) {
 		mbufs[i] = l->frames[(l->next + i) % l->n_frames];
-		rte_mbuf_refcnt_set(mbufs[i], HELD); /* nobody else has it: vhost copies */
+		rte_mbuf_refcnt_set(mbufs[i], HELD); /* nobody else has it: the wire copies */
 	}
 	sent = rte_eth_tx_burst(0, 0, mbufs, BURST);
 	l->next = (l->next + sent) % l->n_frames;
@@ -312,19 +311,19 @@ static void serve(struct load *l)
 int main(int argc, char *argv[])
 {
 	static const struct option options[] = {
-		{ "socket", required_argument, NULL, 's' },
+		{ "device", required_argument, NULL, 'd' },
 		{ "tap", required_argument, NULL, 't' },
 		{ "cpu", required_argument, NULL, 'c' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *path = NULL, *tap = NULL, *cpu = "0";
+	const char *device = NULL, *tap = NULL, *cpu = "0";
 	static struct load load;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
-		case 's':
-			path = optarg;
+		case 'd':
+			device = optarg;
 			break;
 		case 't':
 			tap = optarg;
@@ -336,12 +335,12 @@ int main(int argc, char *argv[])
 			return EXIT_FAILURE;
 		}
 	}
-	if (path == NULL || tap == NULL)
-		die("usage: dpdk-load --socket PATH --tap NAME --cpu N");
+	if (device == NULL || tap == NULL)
+		die("usage: dpdk-load --device DEVICE --tap NAME --cpu N");
 	catch_signals();
 	start_eal(cpu);
 	set_rules(&load);
-	open_wire(&load, path, tap);
+	open_wire(&load, device, tap);
 	puts("{\"ready\":1}");
 	fflush(stdout);
 	serve(&load);
@@ -350,6 +349,5 @@ int main(int argc, char *argv[])
 	tp_exception_free(load.exception);
 	tp_dpdk_close(load.dev);
 	tp_dpdk_pool_free(load.pool);
-	unlink(path);
 	return EXIT_SUCCESS;
 }

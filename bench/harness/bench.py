@@ -151,8 +151,12 @@ class Bench:
         row.invert = invert
 
     def target(self, what, name, params, must, reach, field="median", better="lower", why=None):
-        """A line of the table of targets.  why: what to say if the row is not there."""
-        if field not in ("median", "ratio", "max"):
+        """A line of the table of targets.
+
+        field: median or max of the row; or, with a reference, the median of ratios to it, or of
+        differences from it.  why: what to say if the row is not there.
+        """
+        if field not in ("median", "max", "ratio", "difference"):
             raise BenchError(f"target {what!r}: no such field: {field!r}")
         self.targets.append({
             "part": self.part, "what": what, "name": name, "params": dict(params), "must": must,

@@ -38,16 +38,26 @@ class Row:
         self.extra.append(extra or {})
         self.bounce_ns.append(bounce_ns)
 
-    def ratios(self, rows):
-        """Of each repetition to the same repetition of the reference, where both were measured."""
+    def _pairs(self, rows):
+        """Each repetition with the same one of the reference, where both were measured."""
         ref = rows.get(self.ref)
         if ref is None:
             return []
         others = dict(zip(ref.reps, ref.values))
-        pairs = [(own, others[rep]) for rep, own in zip(self.reps, self.values) if rep in others]
+        return [(own, others[rep]) for rep, own in zip(self.reps, self.values) if rep in others]
+
+    def ratios(self, rows):
+        pairs = self._pairs(rows)
         if self.invert:
             return [other / own for own, other in pairs if own]
         return [own / other for own, other in pairs if other]
+
+    def differences(self, rows):
+        """How much more than the reference, in the row's unit; none if that has another."""
+        ref = rows.get(self.ref)
+        if ref is None or ref.unit != self.unit:
+            return []
+        return [own - other for own, other in self._pairs(rows)]
 
     def result(self, rows):
         """As in results.json."""
@@ -71,4 +81,7 @@ class Row:
         ratios = self.ratios(rows)
         if ratios:
             out["ratio"] = {"values": ratios, **spread(ratios)}
+        differences = self.differences(rows)
+        if differences:
+            out["difference"] = {"values": differences, **spread(differences)}
         return out

@@ -8,7 +8,7 @@ def measured(target, by_key):
     row = by_key.get(rows_.key(target["name"], target["params"]))
     if row is None:
         return None
-    of = row.get("ratio") if target["field"] == "ratio" else row
+    of = row.get(target["field"]) if target["field"] in ("ratio", "difference") else row
     return of and {
         "measured": of["max" if target["field"] == "max" else "median"],
         "min": of["min"],

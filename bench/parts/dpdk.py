@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The relay without the kernel in its way: two processes at a wire of shared memory.
 
-dpdk-load has the vhost side of the wire and sends as fast as frames are taken; the device under test
-has the other end, net_virtio_user, on a core of its own.  turnpike relays real channels, whose
-clients and peers are the kernel's behind dpdk-load; the reference is DPDK's own testpmd, which swaps
-MAC addresses and does nothing else.  They take turns in each repetition, on the same frames.
+dpdk-load has one end of the wire and sends as fast as frames are taken; the device under test has the
+other, on a core of its own.  turnpike relays real channels, whose clients and peers are the kernel's
+behind dpdk-load; the reference is DPDK's own testpmd, which swaps MAC addresses and does nothing
+else.  They take turns in each repetition, on the same frames.
 
-The wire needs huge pages: they are reserved for the run, and what was there before is put back.
+Both wires copy on dpdk-load's side, which is therefore the slower one, and the rate says what a device
+costs it: by the lines that both write.  What a frame costs the device is the time that it is busy:
+turnpike and testpmd count alike, from before they look for frames to after they sent them, in rounds
+that received some.  Of a memif client with zero-copy that is hardly more than its own work.
+
+The wires need huge pages: they are reserved for the run, and what was there before is put back.
 """
+import collections
 import contextlib
 import os
+import re
+import select
 import shutil
 import time
 
@@ -20,7 +28,7 @@ from bench.wire.measure import out_of_the_way
 from bench.wire.rig import (CLIENT, DUT_CPU, LOAD_CPU, PEER, SERVER, Rig, sweep,
                             temporary_directory)
 
-HELP = "turnpike against testpmd's macswap on a virtio-user wire of shared memory"
+HELP = "turnpike against testpmd's macswap on wires of shared memory: virtio-user, memif"
 
 CHANNELS = 1000
 PAYLOAD = 160  # frames of 206 bytes: Ethernet 14, IPv4 20, UDP 8, ChannelData 4
@@ -31,9 +39,19 @@ DUT_MAC = "02:00:00:00:00:02"
 LOAD_MAC = "56:48:4f:53:54:00"  # net_vhost's
 TESTPMD_SEC = 15
 
+# The name of the row, and the two devices, with a path to meet at.
+Wire = collections.namedtuple("Wire", "name load dut")
+MEMIF = "net_memif0,id=0,socket={},socket-abstract=no,rsize=10"  # 1,024 descriptors
+WIRES = (
+    Wire("virtio-user", "net_vhost0,iface={},queues=1",
+         f"net_virtio_user0,path={{}},mac={DUT_MAC}"),
+    Wire("memif", f"{MEMIF},role=server,mac={LOAD_MAC}",
+         f"{MEMIF},role=client,zero-copy=yes,mac={DUT_MAC}"),
+)
 
-def params(dut):
-    return {"dut": dut, "wire": "virtio-user", "frame": FRAME, "channels": CHANNELS}
+
+def params(dut, wire):
+    return {"dut": dut, "wire": wire, "frame": FRAME, "channels": CHANNELS}
 
 
 @contextlib.contextmanager
@@ -69,8 +87,8 @@ class TapRig(Rig):
 class Relay(Turnpike):
     """turnpike with its one port on the wire."""
 
-    def __init__(self, bench, directory, rig, socket):
-        self.shared, self.socket = rig, socket
+    def __init__(self, bench, directory, rig, device):
+        self.shared, self.device = rig, device
         super().__init__(bench, directory, CHANNELS, "dpdk")
         self.name = "turnpike"
 
@@ -85,7 +103,7 @@ class Relay(Turnpike):
     def _conf(self):
         conf = super()._conf()
         conf["interfaces"] = [{"name": Rig.DUT, "driver": "dpdk", "kernel": Rig.DUT,
-                               "device": f"net_virtio_user0,path={self.socket},mac={DUT_MAC}"}]
+                               "device": self.device}]
         conf["cores"][0]["idle"] = "spin"
         return conf
 
@@ -105,24 +123,54 @@ class Relay(Turnpike):
         channels = [c for a in self._ctl("allocations")["allocations"] for c in a["channels"]]
         return len(channels) > 0 and all(c["fast"] for c in channels)
 
+    def busy(self):
+        """(ns, frames) since some time"""
+        worker, = self.stats()["workers"]
+        return worker["busy_ns"], worker["rx_pkts"]
+
 
 class Testpmd:
     """DPDK's own forwarder, which swaps MAC addresses."""
 
-    def __init__(self, rig, socket):
+    name = "testpmd"
+
+    def __init__(self, rig, device):
         self.rig = rig
+        self.said = ""
         self.process = rig.start("dut", [
-            "dpdk-testpmd", "--in-memory", "--single-file-segments", "--no-pci", "--no-telemetry",
-            f"--lcores=0@{LOAD_CPU},1@{DUT_CPU}",
-            f"--vdev=net_virtio_user0,path={socket},mac={DUT_MAC}", "--", "--auto-start",
-            "--forward-mode=macswap", "--nb-cores=1", "--rxd=1024", "--txd=1024"],
-            cpus=f"{LOAD_CPU},{DUT_CPU}")
+            "stdbuf", "-oL", "dpdk-testpmd", "--in-memory", "--single-file-segments", "--no-pci", "--no-telemetry",
+            f"--lcores=0@{LOAD_CPU},1@{DUT_CPU}", f"--vdev={device}", "--", "--interactive",
+            "--forward-mode=macswap", "--nb-cores=1", "--rxd=1024", "--txd=1024",
+            "--record-core-cycles"], cpus=f"{LOAD_CPU},{DUT_CPU}")
+        self.process.tell("start")
+
+    def busy(self):
+        """(ns, frames) since some time"""
+        self.said = ""
+        self.process.tell("show fwd stats all")
+        found = self._wait_for(
+            r"\(total cycles=(\d+) / total macswap packets=(\d+)\) at (\d+) MHz")
+        cycles, frames, mhz = map(int, found.groups())
+        return 1000 * cycles / mhz, frames
+
+    def _wait_for(self, pattern):
+        end = time.monotonic() + TESTPMD_SEC
+        out = self.process.popen.stdout
+        while (found := re.search(pattern, self.said)) is None:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([out], [], [], left)[0]:
+                raise self.process.error(f"did not say {pattern} within {TESTPMD_SEC} s")
+            got = os.read(out.fileno(), 65536).decode(errors="replace")
+            if not got:
+                raise self.process.error("closed its output")
+            self.said += got
+        return found
 
     def close(self):
         self.rig.end(self.process)
 
 
-def measure(b, load, dut, flows, seconds, rep):
+def measure(b, load, device, wire, flows, seconds, rep):
     """One repetition.  What is received is what the device forwarded."""
     answer = load.ask(f"flows {flows} {DUT_MAC} {PAYLOAD}")
     if answer["frame_bytes"] != FRAME:
@@ -130,21 +178,27 @@ def measure(b, load, dut, flows, seconds, rep):
     end = time.monotonic() + TESTPMD_SEC
     while load.ask("run 100")["received"] == 0:  # until the device is there, and warm
         if time.monotonic() > end:
-            raise BenchError(f"{dut}: nothing came back within {TESTPMD_SEC} s")
+            raise BenchError(f"{device.name}: nothing came back within {TESTPMD_SEC} s")
+    before = device.busy()
     got = load.ask(f"run {round(1000 * seconds)}", timeout=seconds + 10)
+    load.ask("watch 20")  # what is still on its way
+    busy_ns, frames = (after - earlier for after, earlier in zip(device.busy(), before))
     rate = got["received"] / got["ns"] * 1000
     lost = 1 - got["received"] / max(got["sent"], 1)
-    b.sample("dpdk.rate", params(dut), "Mpps", rate, "higher",
+    busy = busy_ns / max(frames, 1)
+    of = params(device.name, wire.name)
+    b.sample("dpdk.rate", of, "Mpps", rate, "higher",
              {"sent_mpps": round(got["sent"] / got["ns"] * 1000, 3), "lost": round(lost, 5)},
              rep=rep)
-    b.progress(f"{dut}: {rate:.2f} Mpps, {100 * lost:.2f} % lost at the wire")
-    load.ask("watch 20")  # what is still on its way
+    b.sample("dpdk.busy", of, "ns/packet", busy, "lower", rep=rep)
+    b.progress(f"{wire.name}, {device.name}: {rate:.2f} Mpps, {100 * lost:.2f} % lost at the wire, "
+               f"busy for {busy:.1f} ns a packet")
 
 
-def run_relay(b, directory, rig, socket, load, seconds, rep):
-    relay = Relay(b, directory, rig, socket)
+def run_relay(b, directory, rig, wire, socket, load, seconds, rep):
+    relay = Relay(b, directory, rig, wire.dut.format(socket))
     try:
-        measure(b, load, "turnpike", relay.flows[4, 4], seconds, rep)
+        measure(b, load, relay, wire, relay.flows[4, 4], seconds, rep)
         relay.check()
         shutil.copy(relay.flows[4, 4], os.path.join(directory, "flows.jsonl"))
     finally:
@@ -152,12 +206,30 @@ def run_relay(b, directory, rig, socket, load, seconds, rep):
         relay.close()
 
 
-def run_testpmd(b, directory, rig, socket, load, seconds, rep):
-    testpmd = Testpmd(rig, socket)
+def run_testpmd(b, directory, rig, wire, socket, load, seconds, rep):
+    testpmd = Testpmd(rig, wire.dut.format(socket))
     try:
-        measure(b, load, "testpmd", os.path.join(directory, "flows.jsonl"), seconds, rep)
+        measure(b, load, testpmd, wire, os.path.join(directory, "flows.jsonl"), seconds, rep)
     finally:
         testpmd.close()
+
+
+def run_wire(b, directory, wire, seconds):
+    socket = os.path.join(directory, f"{wire.name}.sock")
+    rig = TapRig("dpdk")
+    try:
+        load = rig.start("out", [b.program("bench/dpdk/dpdk-load"), "--device",
+                                 wire.load.format(socket), "--tap", Rig.OUT, "--cpu", LOAD_CPU])
+        load.line(READY_SEC)
+        for rep in range(b.reps):
+            b.bounce()
+            with out_of_the_way():
+                run_relay(b, directory, rig, wire, socket, load, seconds, rep)
+                run_testpmd(b, directory, rig, wire, socket, load, seconds, rep)
+    finally:
+        rig.close()
+    for name in ("dpdk.rate", "dpdk.busy"):
+        b.reference(name, params("turnpike", wire.name), name, params("testpmd", wire.name))
 
 
 def run(b):
@@ -166,21 +238,10 @@ def run(b):
     if shutil.which("dpdk-testpmd") is None:
         raise BenchError("no dpdk-testpmd: install Debian's dpdk-dev")
     sweep()
-    seconds = 1 if b.quick else 4
-    b.target("virtio-user, 206 bytes, against testpmd macswap", "dpdk.rate", params("turnpike"),
-             0.90, 0.98, field="ratio", better="higher")
+    b.target("virtio-user, 206 bytes, against testpmd macswap", "dpdk.rate",
+             params("turnpike", "virtio-user"), 0.90, 0.98, field="ratio", better="higher")
+    b.target("memif, zero-copy, 206 bytes, busy for so much more than testpmd macswap",
+             "dpdk.busy", params("turnpike", "memif"), 35, 25, field="difference")
     with huge_pages(HUGE_PAGES), temporary_directory() as directory:
-        socket = os.path.join(directory, "wire.sock")
-        rig = TapRig("dpdk")
-        try:
-            load = rig.start("out", [b.program("bench/dpdk/dpdk-load"), "--socket", socket,
-                                     "--tap", Rig.OUT, "--cpu", LOAD_CPU])
-            load.line(READY_SEC)
-            for rep in range(b.reps):
-                b.bounce()
-                with out_of_the_way():
-                    run_relay(b, directory, rig, socket, load, seconds, rep)
-                    run_testpmd(b, directory, rig, socket, load, seconds, rep)
-        finally:
-            rig.close()
-    b.reference("dpdk.rate", params("turnpike"), "dpdk.rate", params("testpmd"))
+        for wire in WIRES:
+            run_wire(b, directory, wire, 1 if b.quick else 4)

@@ -16,7 +16,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define AHEAD 4            /* frames prefetched while one is looked at */
+#define AHEAD 16           /* frames prefetched while one is looked at */
 #define RX_TRIES 8         /* bursts without one of ours before the worker is told: nothing */
 #define FROM_KERNEL_MAX 32 /* frames of the kernel for each burst of ours */
 

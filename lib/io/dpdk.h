@@ -66,11 +66,12 @@ uint64_t tp_dpdk_pool_bytes(uint32_t frames, uint32_t frame_bytes);
 
 /**
  * @param name   unique in the process, at most 20 characters
- * @param numa_node  -1: any
+ * @param dev    the device, or one of them: its NUMA node, and where in a cache line its driver
+ *               best has frames begin; NULL: any
  * @return 0 or -ENOMEM with a sentence
  */
-int tp_dpdk_pool_new(const char *name, uint32_t frames, uint32_t frame_bytes, int numa_node,
-		struct tp_dpdk_pool **out, struct tp_why *why);
+int tp_dpdk_pool_new(const char *name, uint32_t frames, uint32_t frame_bytes,
+		const struct tp_dpdk *dev, struct tp_dpdk_pool **out, struct tp_why *why);
 
 /** After the devices that received into it are closed; a frame that is still out is warned of. */
 void tp_dpdk_pool_free(struct tp_dpdk_pool *pool);
@@ -99,8 +100,7 @@ int tp_dpdk_port_new(struct tp_dpdk *dev, const struct tp_dpdk_port_conf *conf,
 struct tp_dpdk_info {
 	const char *driver; /* DPDK's name of it: "net_ice" */
 	uint8_t mac[6];
-	int numa_node; /* -1: none */
-	uint32_t mtu;  /* bytes */
+	uint32_t mtu; /* bytes */
 	uint32_t queues;
 	bool is_up;
 	uint32_t link_mbps; /* 0: unknown */

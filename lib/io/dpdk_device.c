@@ -19,6 +19,17 @@
 /* Ethernet and two VLAN tags; the checksum, which some devices leave there. */
 #define FRAME_OVERHEAD (14 + 8 + 4)
 
+/*
+ * A virtio device's driver puts its own header, 12 bytes, in front of the frame, in the headroom.
+ * Where frames begin a cache line that header is in the line before; and a ChannelData header less
+ * or more moves it, into the frame's first line or across the border, so that relay and host send
+ * each other two written lines for a packet.  Here it shares one with all that a relay from IPv4 to
+ * IPv4 rewrites, upwards (behind 8 to 62) as downwards (0 to 58).  Devices with DMA of their own
+ * like to begin a line.
+ */
+#define VIRTIO_OFFSET 16
+_Static_assert(VIRTIO_OFFSET % RTE_MBUF_PRIV_ALIGN == 0, "rte_pktmbuf_pool_create() wants that");
+
 #define RSS_UDP4 RTE_ETH_RSS_NONFRAG_IPV4_UDP
 #define RSS_UDP6 RTE_ETH_RSS_NONFRAG_IPV6_UDP
 /* Some devices know IPv6 with the port in its extension headers as well, and only together. */
@@ -40,6 +51,15 @@ uint32_t tp_dpdk_pool_frames(uint32_t ports)
 	return ports * 2 * TP_DPDK_RING + 2 * TP_BURST + 2 * CACHE_FRAMES;
 }
 
+/* Behind the beginning of a cache line, where frames of the device begin. */
+static uint16_t offset_of(const struct tp_dpdk *dev)
+{
+	bool is_virtio = dev != NULL &&
+			strncmp(dev->info.driver_name, "net_virtio", strlen("net_virtio")) == 0;
+
+	return is_virtio ? VIRTIO_OFFSET : 0;
+}
+
 static uint16_t room_of(uint32_t frame_bytes)
 {
 	assert(frame_bytes + RTE_PKTMBUF_HEADROOM <= UINT16_MAX);
@@ -51,19 +71,22 @@ uint64_t tp_dpdk_pool_bytes(uint32_t frames, uint32_t frame_bytes)
 	struct rte_mempool_objsz size;
 
 	/* Objects do not straddle pages: a part of each is lost. */
-	rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + room_of(frame_bytes), 0, &size);
+	rte_mempool_calc_obj_size(
+			sizeof(struct rte_mbuf) + VIRTIO_OFFSET + room_of(frame_bytes), 0, &size);
 	return (uint64_t)frames * (size.total_size + 64) * 9 / 8;
 }
 
-int tp_dpdk_pool_new(const char *name, uint32_t frames, uint32_t frame_bytes, int numa_node,
-		struct tp_dpdk_pool **out, struct tp_why *why)
+int tp_dpdk_pool_new(const char *name, uint32_t frames, uint32_t frame_bytes,
+		const struct tp_dpdk *dev, struct tp_dpdk_pool **out, struct tp_why *why)
 {
+	int numa_node = dev == NULL ? SOCKET_ID_ANY : rte_eth_dev_socket_id(dev->port_id);
 	struct tp_dpdk_pool *pool = calloc(1, sizeof(*pool));
 
 	if (pool == NULL)
 		return tp_why_set(why, -ENOMEM, "out of memory");
-	pool->mbufs = rte_pktmbuf_pool_create(
-			name, frames, CACHE_FRAMES, 0, room_of(frame_bytes), numa_node);
+	/* What is in front of the buffer is nobody's, and moves it. */
+	pool->mbufs = rte_pktmbuf_pool_create(name, frames, CACHE_FRAMES, offset_of(dev),
+			room_of(frame_bytes), numa_node);
 	if (pool->mbufs == NULL) {
 		int err = rte_errno;
 
@@ -108,6 +131,37 @@ static void name_of(const char *device, char name[RTE_ETH_NAME_MAX_LEN])
 	snprintf(name, RTE_ETH_NAME_MAX_LEN, "%.*s", (int)strcspn(device, ","), device);
 }
 
+/* What a driver wants and says in its own words only, if at all. */
+static const char *advice(const char *device)
+{
+	if (strncmp(device, "net_memif", strlen("net_memif")) != 0)
+		return "see `dpdk-devbind.py --status`, and the log above";
+	if (strstr(device, "zero-copy=yes") != NULL)
+		return "zero-copy wants huge pages (sysctl vm.nr_hugepages), role=client and the "
+		       "server to run; see the log above";
+	if (strstr(device, "role=server") != NULL)
+		return "does its socket exist already, or its directory not?  See the log above";
+	return "as role=client, which it is unless told, it wants the server to run; see the log "
+	       "above";
+}
+
+/*
+ * DPDK's memif driver gives the server the EAL's own descriptor of this process's memory, and
+ * closes it.  Another such device would give away whatever has that number by then.
+ */
+static bool lends_memory_again(const char *device)
+{
+	static bool has_lent;
+
+	if (strncmp(device, "net_memif", strlen("net_memif")) != 0 ||
+			strstr(device, "zero-copy=yes") == NULL)
+		return false;
+	if (has_lent)
+		return true;
+	has_lent = true;
+	return false;
+}
+
 static int find(struct tp_dpdk *dev, const struct tp_dpdk_conf *conf, struct tp_why *why)
 {
 	char name[RTE_ETH_NAME_MAX_LEN];
@@ -116,12 +170,15 @@ static int find(struct tp_dpdk *dev, const struct tp_dpdk_conf *conf, struct tp_
 	name_of(conf->device, name);
 	if (rte_eth_dev_get_port_by_name(name, &dev->port_id) == 0)
 		return 0;
+	if (lends_memory_again(conf->device))
+		return tp_why_set(why, -EBUSY,
+				"interface %s: one memif of a relay can have zero-copy=yes: take it from "
+				"%s",
+				conf->name, conf->device);
 	rc = rte_dev_probe(conf->device);
 	if (rc < 0)
-		return tp_why_set(why, rc,
-				"interface %s: DPDK can not use the device %s: %s; see `dpdk-devbind.py "
-				"--status`, and the log above",
-				conf->name, conf->device, strerror(-rc));
+		return tp_why_set(why, rc, "interface %s: DPDK can not use the device %s: %s; %s",
+				conf->name, conf->device, strerror(-rc), advice(conf->device));
 	dev->is_made = true;
 	if (rte_eth_dev_get_port_by_name(name, &dev->port_id) != 0)
 		return tp_why_set(why, -ENODEV,
@@ -227,6 +284,7 @@ int tp_dpdk_open(const struct tp_dpdk_conf *conf, struct tp_dpdk **out, struct t
 	dev->index = conf->index;
 	dev->queues = conf->queues;
 	dev->mtu = conf->mtu;
+	dev->advice = advice(conf->device);
 	snprintf(dev->name, sizeof(dev->name), "%s", conf->name);
 	rc = find(dev, conf, why);
 	if (rc == 0) {
@@ -271,8 +329,8 @@ int tp_dpdk_start(struct tp_dpdk *dev, struct tp_why *why)
 				dev->name, dev->info.driver_name, dev->mtu, strerror(-rc));
 	rc = rte_eth_dev_start(dev->port_id);
 	if (rc < 0)
-		return tp_why_set(why, rc, "interface %s: the driver %s does not start: %s",
-				dev->name, dev->info.driver_name, strerror(-rc));
+		return tp_why_set(why, rc, "interface %s: the driver %s does not start: %s; %s",
+				dev->name, dev->info.driver_name, strerror(-rc), dev->advice);
 	dev->is_started = true;
 	set_filters(dev);
 	for (uint32_t i = 0; i < dev->n_ports; i++) {
@@ -308,7 +366,6 @@ void tp_dpdk_info(const struct tp_dpdk *dev, struct tp_dpdk_info *out)
 	rte_eth_macaddr_get(dev->port_id, &mac);
 	*out = (struct tp_dpdk_info){
 		.driver = dev->info.driver_name,
-		.numa_node = rte_eth_dev_socket_id(dev->port_id),
 		.mtu = dev->mtu,
 		.queues = dev->queues,
 		.has_rss = dev->has_rss,

@@ -23,7 +23,8 @@ struct tp_dpdk {
 	uint16_t rx_descs, tx_descs;
 	uint32_t mtu;
 	bool has_rss, has_interrupts, is_started;
-	bool is_made; /* probed by us: removed by us */
+	bool is_made;       /* probed by us: removed by us */
+	const char *advice; /* when it does not start */
 	struct rte_eth_dev_info info;
 	struct rte_eth_txconf tx_conf;
 	struct tp_port *ports[TP_DPDK_MAX_QUEUES]; /* the workers' */

@@ -70,6 +70,21 @@ def test_ratio_of_rows_that_lack_different_repetitions(bench):
         bench.sample("own", {}, "us", 1, rep=3)
 
 
+def test_difference_is_of_each_repetition_in_the_rows_unit(bench):
+    record(bench, "own", [10, 30, 20])
+    record(bench, "ref", [10, 60, 5])
+    bench.reference("own", {"flows": 1024}, "ref", {"flows": 1024})
+    difference = results(bench)["rows"][0]["difference"]
+    assert difference == {"values": [0, -30, 15], "min": -30, "median": 0, "max": 15}
+
+
+def test_no_difference_from_another_unit(bench):
+    record(bench, "own", [10, 20, 30])
+    record(bench, "ref", [1, 2, 3], unit="Mpps")
+    bench.reference("own", {"flows": 1024}, "ref", {"flows": 1024})
+    assert "difference" not in results(bench)["rows"][0]
+
+
 def test_reference_that_was_not_measured_leaves_no_ratio(bench):
     record(bench, "own", [10, 20, 30])
     bench.reference("own", {"flows": 1024}, "ref", {})
@@ -148,12 +163,12 @@ def test_targets_take_the_field_they_name(bench):
     record(bench, "own", [10, 20, 60])
     record(bench, "ref", [20, 40, 60])
     bench.reference("own", {"flows": 1024}, "ref", {"flows": 1024})
-    for field in ("median", "ratio", "max"):
+    for field in ("median", "ratio", "difference", "max"):
         bench.target(field, "own", {"flows": 1024}, 30, 20, field=field)
     judged = results(bench)["targets"]
-    assert [t["measured"] for t in judged] == [20, 0.5, 60]
-    assert [t["unit"] for t in judged] == ["ns/packet", "x", "ns/packet"]
-    assert [t["verdict"] for t in judged] == ["reached", "reached", "missed by 100 %"]
+    assert [t["measured"] for t in judged] == [20, 0.5, -10, 60]
+    assert [t["unit"] for t in judged] == ["ns/packet", "x", "ns/packet", "ns/packet"]
+    assert [t["verdict"] for t in judged] == ["reached"] * 3 + ["missed by 100 %"]
 
 
 def test_target_of_too_few_repetitions_says_so(bench):
@@ -175,9 +190,11 @@ def test_target_without_a_row_says_why(bench):
 
 def test_target_of_a_ratio_without_a_reference(bench):
     record(bench, "own", [10, 20, 30])
-    bench.target("t", "own", {"flows": 1024}, 30, 20, field="ratio")
-    assert results(bench)["targets"][0]["verdict"] == \
-        "not measured: the row has no ratio: its reference was not measured"
+    for field in ("ratio", "difference"):
+        bench.target("t", "own", {"flows": 1024}, 30, 20, field=field)
+    assert [t["verdict"] for t in results(bench)["targets"]] == [
+        f"not measured: the row has no {field}: its reference was not measured"
+        for field in ("ratio", "difference")]
 
 
 def test_results_are_whole_at_every_moment(bench):

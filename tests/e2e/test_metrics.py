@@ -2,6 +2,7 @@
 """What an HTTP scraper sees: the same counters as the control socket."""
 
 import re
+import time
 
 from call import Call
 
@@ -47,6 +48,25 @@ def test_metrics_say_what_the_control_socket_says(one, make_relay, open_client):
     assert stats["auth"]["challenged"] >= 1 and stats["auth"]["accepted_legacy"] >= 2
     assert int(samples["turnpike_allocations"]) == stats["turn"]["allocations"] == 1
     assert samples['turnpike_interface_mode{interface="%s",mode="%s"}' % (one.NIC, relay.mode)] == "1"
+
+
+def test_a_worker_is_busy_with_frames_and_nothing_else(one, make_relay, open_client):
+    def busy():
+        worker, = relay.settled()["workers"]
+        return worker["busy_ns"]
+
+    relay = make_relay(one, change=with_metrics).start()
+    call = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[4]), 4).wait_fast()
+    call.both(b"x")
+    idle, begin = busy(), time.monotonic_ns()
+    time.sleep(0.3)
+    assert busy() == idle > 0
+    for i in range(20):
+        call.both(bytes([i]) * 50)
+    assert idle < busy() < idle + time.monotonic_ns() - begin
+    _, _, body = fetch(one, "/metrics")
+    sample = re.search(r'^turnpike_busy_seconds_total{worker="0"} ([0-9.]+)$', body, re.MULTILINE)
+    assert abs(float(sample[1]) - busy() / 1e9) < 1e-6
 
 
 def test_every_sample_has_help_and_type(one, make_relay):

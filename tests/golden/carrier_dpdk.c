@@ -76,7 +76,7 @@ static int open_all(const struct steering *s, struct tp_why *why)
 
 	if (rc == 0)
 		rc = tp_dpdk_pool_new("golden", tp_dpdk_pool_frames(1), tp_dpdk_frame_bytes(MTU),
-				-1, &pool, why);
+				dev, &pool, why);
 	pc.pool = pool;
 	if (rc == 0)
 		rc = tp_dpdk_port_new(dev, &pc, &port, why);

@@ -24,7 +24,8 @@ static inline int eal_start(void **state)
 	char *argv[] = { (char[]){ "test" }, (char[]){ "--no-huge" }, (char[]){ "-m" },
 		(char[]){ "256" }, (char[]){ "--no-pci" }, (char[]){ "--no-shconf" },
 		(char[]){ "--no-telemetry" }, (char[]){ "--no-hpet" },
-		(char[]){ "--log-level=lib.*:warning" }, lcores, NULL };
+		(char[]){ "--single-file-segments" }, (char[]){ "--log-level=lib.*:warning" },
+		lcores, NULL };
 	cpu_set_t cpus;
 
 	(void)state;

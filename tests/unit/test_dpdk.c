@@ -63,7 +63,7 @@ static void open_rig(struct rig *r, const char *device, const char *ring)
 	r->dev = open_device(device, 1);
 	assert_int_equal(tp_handoff_new("to", SLOT_BYTES, &r->to_kernel), 0);
 	assert_int_equal(tp_handoff_new("from", SLOT_BYTES, &r->from_kernel), 0);
-	assert_int_equal(tp_dpdk_pool_new("mbufs", tp_dpdk_pool_frames(1), FRAME_BYTES, -1,
+	assert_int_equal(tp_dpdk_pool_new("mbufs", tp_dpdk_pool_frames(1), FRAME_BYTES, r->dev,
 					 &r->pool, &why),
 			0);
 	conf.pool = r->pool;
