@@ -11,7 +11,9 @@
  * A flood of strangers fills the listener's receive buffer, not that of the clients; and while more
  * of these waits than one turn of the loop can take, a listener has a quarter of a turn.  Of one
  * client's datagrams, which are in both sockets for a moment when its allocation begins or ends,
- * the order may change, as the network may change it.
+ * the order may change, as the network may change it.  Who has an allocation, or forges the address
+ * and port of somebody who has, is no stranger: his flood goes by the clients' socket.  And large
+ * IPv4 datagrams with DF, which come by the header socket, are in one buffer, whoever sent them.
  *
  * Every datagram and ICMP error read, and every frame a worker punts here, ends in one slow
  * verdict.  What can not be relayed because its TTL is used up, or because it is larger than the

@@ -8,7 +8,8 @@
  *
  * Rejected: a BPF hash map.  It takes a system call for each change, which needs CAP_BPF from the
  * end of the start on where unprivileged BPF is off, and 80 to 96 bytes for each client; this is a
- * store into memory shared with the kernel, and 4 to 8 bytes, which are there from the start.
+ * store into memory shared with the kernel, and 4 to 8 bytes, which are there from the start.  For
+ * a listener's datagram sk_lookup takes 45 to 57 ns, of which 22 are without the filter.
  *
  * Threads: one writer, control; the program reads meanwhile, a bucket at a time.
  * Memory: the caller's; see tp_client_filter_buckets().
