@@ -5,8 +5,12 @@
 
 #include <jansson.h>
 
+#include <assert.h>
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +19,7 @@
 #include <unistd.h>
 
 #define MESSAGE_MAX 1000
+#define FATAL_TICKS 200 /* ms without progress, after which a process that dies does so */
 
 /* A message of quotes and backslashes doubles in JSON; 200 for the time, the level and the keys. */
 #define LINE_MAX_BYTES (2 * MESSAGE_MAX + 200)
@@ -144,21 +149,157 @@ static size_t format_json(enum tp_log_level level, const char *message, char lin
 	return n > 0 && n < LINE_MAX_BYTES ? n : format_text(level, message, line);
 }
 
-static void write_line(const char *line, size_t len)
+/* ---- where lines go ---- */
+
+#define BACKLOG_BYTES (8u << 20) /* some 20,000 records */
+#define STALL_NS (2 * TP_NS_PER_SEC)
+
+static struct tp_log_writer *_Atomic writer; /* NULL: lines are written at once */
+static _Atomic uint64_t n_direct, n_direct_lost;
+
+static void write_direct(const char *line, size_t len)
 {
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
 	ssize_t n;
 
 	do {
 		n = write(STDERR_FILENO, line, len);
-	} while (n < 0 && errno == EINTR);
+		if (n > 0) {
+			line += n;
+			len -= (size_t)n;
+		} else if (n < 0 && errno == EAGAIN) {
+			n = poll(&p, 1, -1);
+		}
+	} while ((n < 0 && errno == EINTR) || (n > 0 && len > 0));
+	atomic_fetch_add_explicit(&n_direct, 1, memory_order_relaxed);
+	if (n < 0)
+		atomic_fetch_add_explicit(&n_direct_lost, 1, memory_order_relaxed);
 }
+
+static void write_line(const char *line, size_t len)
+{
+	/* Pairs with tp_log_start(): the writer is seen only as it is when it has been made. */
+	struct tp_log_writer *w = atomic_load_explicit(&writer, memory_order_acquire);
+	const struct iovec part = { (char *)(uintptr_t)line, len };
+
+	if (w == NULL)
+		write_direct(line, len);
+	else
+		tp_log_writer_put(w, &part, 1);
+}
+
+static size_t format_line(enum tp_log_level level, const char *message, char line[LINE_MAX_BYTES])
+{
+	size_t n = conf.format == TP_LOG_JSON ? format_json(level, message, line)
+					      : format_text(level, message, line);
+
+	line[n] = '\n';
+	return n + 1;
+}
+
+/* The line that stands for those that are lost. */
+static size_t report(uint64_t n_lost, char line[TP_LOG_REPORT_MAX])
+{
+	char message[100], buffer[LINE_MAX_BYTES];
+	size_t n;
+
+	snprintf(message, sizeof(message), "%llu log lines lost here: nobody took them in time",
+			(unsigned long long)n_lost);
+	n = format_line(TP_LOG_WARN, message, buffer);
+	assert(n <= TP_LOG_REPORT_MAX);
+	memcpy(line, buffer, n);
+	return n;
+}
+
+/* The thread goes on while this one is about to die of the signal: give it time. */
+static void on_fatal(int signal)
+{
+	const struct timespec tick = { .tv_nsec = TP_NS_PER_MS };
+	uint64_t left, before = UINT64_MAX;
+	struct tp_log_writer *w = writer;
+	int err = errno;
+
+	for (int i = 0; w != NULL && i < FATAL_TICKS; i++) {
+		left = tp_log_writer_backlog(w);
+		if (left == 0)
+			break;
+		if (left != before)
+			i = 0;
+		before = left;
+		nanosleep(&tick, NULL);
+	}
+	errno = err;
+	/* With what was there before, which ends the process, once we return. */
+	raise(signal);
+}
+
+/* Not in the place of others, as of sanitizers. */
+static void catch_fatal(void)
+{
+	static const int fatal[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV };
+	const struct sigaction ours = { .sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND };
+	struct sigaction before;
+
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+		if (sigaction(fatal[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+			sigaction(fatal[i], &ours, NULL);
+}
+
+int tp_log_start(void)
+{
+	const struct tp_log_writer_conf wc = {
+		.fd = STDERR_FILENO,
+		.size = BACKLOG_BYTES,
+		.report = report,
+	};
+	struct tp_log_writer *w;
+	int rc = tp_log_writer_new(&wc, &w);
+
+	if (rc < 0)
+		return rc;
+	atomic_store_explicit(&writer, w, memory_order_release);
+	catch_fatal();
+	atexit(tp_log_stop);
+	return 0;
+}
+
+void tp_log_wait(void)
+{
+	if (writer != NULL)
+		tp_log_writer_be_patient(writer, STALL_NS);
+}
+
+void tp_log_stop(void)
+{
+	struct tp_log_writer *w = writer;
+	struct tp_log_writer_stats stats;
+
+	if (w == NULL)
+		return;
+	tp_log_writer_flush(w, STALL_NS);
+	tp_log_writer_stats(w, &stats);
+	atomic_store_explicit(&writer, NULL, memory_order_release);
+	tp_log_writer_free(w, 0);
+	n_direct += stats.lines;
+	n_direct_lost += stats.lost;
+}
+
+void tp_log_stats(struct tp_log_writer_stats *out)
+{
+	*out = (struct tp_log_writer_stats){ 0 };
+	if (writer != NULL)
+		tp_log_writer_stats(writer, out);
+	out->lines += n_direct;
+	out->lost += n_direct_lost;
+}
+
+/* ---- messages ---- */
 
 void tp_log(enum tp_log_level level, const char *fmt, ...)
 {
 	char message[MESSAGE_MAX + 1] = "", line[LINE_MAX_BYTES];
 	int err = errno;
 	va_list ap;
-	size_t n;
 
 	if (!tp_log_writes(level))
 		return;
@@ -166,13 +307,7 @@ void tp_log(enum tp_log_level level, const char *fmt, ...)
 	vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
 	clean(message);
-
-	if (conf.format == TP_LOG_JSON)
-		n = format_json(level, message, line);
-	else
-		n = format_text(level, message, line);
-	line[n] = '\n';
-	write_line(line, n + 1);
+	write_line(line, format_line(level, message, line));
 	errno = err;
 }
 
