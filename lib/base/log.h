@@ -16,8 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <jansson.h>
-
+#include "base/log_fields.h"
 #include "base/log_writer.h"
 
 enum tp_log_level {
@@ -61,20 +60,19 @@ bool tp_log_writes(enum tp_log_level level);
 /** printf-like; the message carries no newline.  Longer than 1,000 bytes is cut. */
 void tp_log(enum tp_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/** Begin the fields of a record, in the format that is set up; tp_log_fields_fini() releases them.
+ */
+void tp_log_record_init(struct tp_log_fields *fields);
+
 /**
  * A record for machines, at level TP_LOG_INFO: as JSON, `message` is the event and the fields stand
- * beside it; as text, the event and then name=value, each value as JSON.  ASCII, whatever the
- * fields are; of any length.  A record is lost only when there is no memory for it.
+ * beside it; as text, the event and then name=value, each value as JSON.  Of any length.
  *
  * @param event   what happened, [a-z_]
- * @param fields  an object; borrowed.  Not time, level, message.
+ * @param fields  none of them time, level or message
+ * @return 0, or -ENOMEM: there is no record
  */
-void tp_log_record(const char *event, json_t *fields);
-
-#define TP_LOG_TIME_STRLEN 32
-
-/** RFC 3339, UTC, milliseconds.  @param wall_ns  CLOCK_REALTIME  @return out */
-const char *tp_log_time(uint64_t wall_ns, char out[TP_LOG_TIME_STRLEN]);
+int tp_log_record(const char *event, const struct tp_log_fields *fields);
 
 #define tp_err(...) tp_log(TP_LOG_ERROR, __VA_ARGS__)
 #define tp_warn(...) tp_log(TP_LOG_WARN, __VA_ARGS__)
