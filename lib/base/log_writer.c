@@ -19,6 +19,9 @@
  * whether the reader reads. */
 #define CHUNK (64u << 10)
 
+/* What is left of the backlog and moved rather than left where it is. */
+#define LITTLE (16u << 10)
+
 /* How long the first line waits for others: 200 times a second at most the CPU is taken from the
  * control thread, not for each line. */
 #define NAP_NS (5 * TP_NS_PER_MS)
@@ -30,7 +33,8 @@ struct tp_log_writer {
 	pthread_mutex_t lock;     /* of all below; never held in a system call that may block */
 	pthread_cond_t has_work;  /* the thread waits for it */
 	pthread_cond_t has_moved; /* bytes were written or given up */
-	uint64_t head, tail;      /* bytes put and done with, since the backlog was last empty */
+	/* Bytes put and done with, since the thread last began at the beginning. */
+	uint64_t head, tail;
 	_Atomic uint64_t backlog; /* head - tail, for who has no lock */
 	uint64_t n_lines, n_lost;
 	uint64_t gap; /* lines lost and not yet reported: before the tail, or, losing, at the head
@@ -56,12 +60,30 @@ static uint64_t used(const struct tp_log_writer *w)
 	return w->head - w->tail;
 }
 
-static void moved(struct tp_log_writer *w)
+static void tell_backlog(struct tp_log_writer *w)
 {
-	/* From the beginning again, whose pages are in the caches. */
-	if (w->head == w->tail)
-		w->head = w->tail = 0;
 	atomic_store_explicit(&w->backlog, used(w), memory_order_relaxed);
+}
+
+/* Of the thread alone, which otherwise reads here without the lock.  Once little is left, that goes
+ * to the beginning, whose pages are there and in the caches: under steady load it is never nothing.
+ */
+static void done_with(struct tp_log_writer *w, size_t len)
+{
+	size_t left;
+
+	w->tail += len;
+	left = used(w);
+	if (w->tail >= w->conf.size) {
+		w->tail -= w->conf.size;
+		w->head -= w->conf.size;
+	}
+	if (left <= LITTLE && left <= w->tail && w->head <= w->conf.size) {
+		memcpy(w->ring, w->ring + w->tail, left);
+		w->tail = 0;
+		w->head = left;
+	}
+	tell_backlog(w);
 }
 
 static void copy_in(struct tp_log_writer *w, const char *data, size_t len)
@@ -110,9 +132,8 @@ static void give_up(struct tp_log_writer *w)
 		lines += count_lines(&part[i]);
 	w->gap += lines;
 	w->n_lost += lines;
-	w->tail = w->head;
 	w->is_losing = false;
-	moved(w);
+	done_with(w, used(w));
 }
 
 static bool has_work(const struct tp_log_writer *w)
@@ -233,12 +254,10 @@ static void write_lines(struct tp_log_writer *w)
 		w->is_inside_line = byte_at(part, (size_t)done - 1) != '\n';
 	pthread_mutex_lock(&w->lock);
 	w->wrote_only_part = done >= 0 && (size_t)done < len;
-	if (done < 0) {
+	if (done < 0)
 		give_up(w);
-	} else {
-		w->tail += (size_t)done;
-		moved(w);
-	}
+	else
+		done_with(w, (size_t)done);
 	if (done != 0)
 		w->n_moves++;
 }
@@ -373,7 +392,7 @@ void tp_log_writer_put(struct tp_log_writer *w, const struct iovec part[], int n
 		for (int i = 0; i < n; i++)
 			copy_in(w, part[i].iov_base, part[i].iov_len);
 		w->n_lines++;
-		moved(w);
+		tell_backlog(w);
 	} else {
 		w->is_losing = true;
 		w->n_lost++;
