@@ -12,10 +12,14 @@
  */
 #define RECLAIM_EVERY 64
 
+/* Of most allocations: no memory is fetched to list them. */
+#define FEW_PEERS 16
+
 /* An allocation that ended. */
 struct ending {
 	struct tp_account_closing closing; /* first */
-	json_t *record;                    /* without what was relayed */
+	struct tp_log_fields record;       /* without what was relayed */
+	uint64_t id;                       /* of the allocation */
 };
 
 struct tp_accounting {
@@ -95,60 +99,67 @@ static bool writes(const struct tp_accounting *a)
 }
 
 /* Out of memory: a record less, and said so. */
-static void lost(const struct tp_allocation_info *info)
+static void lost(uint64_t id)
 {
-	tp_err("no memory for a record of allocation %llu", (unsigned long long)info->id);
+	tp_err("no memory for a record of allocation %llu", (unsigned long long)id);
 }
 
-static void write_record(const char *event, json_t *record, const struct tp_allocation_info *info)
+static void write_record(const char *event, struct tp_log_fields *record, uint64_t id)
 {
-	if (record == NULL) {
-		lost(info);
-		return;
-	}
-	tp_log_record(event, record);
-	json_decref(record);
+	if (tp_log_record(event, record) < 0)
+		lost(id);
+	tp_log_fields_fini(record);
 }
 
 void tp_accounting_allocated(struct tp_accounting *a, const struct tp_turn *turn,
 		const struct tp_allocation *alloc)
 {
 	struct tp_allocation_info info;
+	struct tp_log_fields record;
 
 	if (!writes(a))
 		return;
 	tp_allocation_info(turn, alloc, &info);
-	write_record("allocation_start", tp_record_start(&info), &info);
+	tp_log_record_init(&record);
+	tp_record_put_start(&record, &info);
+	write_record("allocation_start", &record, info.id);
 }
 
 void tp_accounting_peers_past(struct tp_accounting *a, const struct tp_turn *turn,
 		const struct tp_allocation *alloc, const struct tp_addr peers[], uint32_t n)
 {
 	struct tp_allocation_info info;
+	struct tp_log_fields record;
 
 	if (!writes(a))
 		return;
 	tp_allocation_info(turn, alloc, &info);
-	write_record("allocation_peers", tp_record_peers(&info, peers, n), &info);
+	tp_log_record_init(&record);
+	tp_record_put_peers(&record, &info, peers, n);
+	write_record("allocation_peers", &record, info.id);
 }
 
-/* Those that one record has no room for go before it. */
-static json_t *end_record(struct tp_accounting *a, const struct tp_turn *turn,
-		const struct tp_allocation *alloc, const struct tp_allocation_info *info,
-		enum tp_turn_end why, uint64_t now_ns)
+/* Those that one record has no room for go before it.  @return 0 or -ENOMEM */
+static int put_end(struct tp_accounting *a, const struct tp_turn *turn,
+		const struct tp_allocation *alloc, struct ending *ending, enum tp_turn_end why,
+		uint64_t now_ns)
 {
 	uint32_t i = 0, n = tp_allocation_peers(alloc, NULL, 0);
-	struct tp_addr *peers = calloc(n + 1u, sizeof(*peers));
-	json_t *record = NULL;
+	struct tp_addr few[FEW_PEERS], *peers = few;
+	struct tp_allocation_info info;
 
+	if (n > FEW_PEERS)
+		peers = calloc(n, sizeof(*peers));
 	if (peers == NULL)
-		return NULL;
+		return -ENOMEM;
+	tp_allocation_info(turn, alloc, &info);
 	tp_allocation_peers(alloc, peers, n);
 	for (; n - i > TP_TURN_PAST_PEERS; i += TP_TURN_PAST_PEERS)
 		tp_accounting_peers_past(a, turn, alloc, peers + i, TP_TURN_PAST_PEERS);
-	record = tp_record_end(info, peers + i, n - i, why, now_ns);
-	free(peers);
-	return record;
+	tp_record_put_end(&ending->record, &info, peers + i, n - i, why, now_ns);
+	if (peers != few)
+		free(peers);
+	return 0;
 }
 
 void tp_accounting_ended(struct tp_accounting *a, const struct tp_turn *turn,
@@ -161,11 +172,15 @@ void tp_accounting_ended(struct tp_accounting *a, const struct tp_turn *turn,
 	if (!writes(a))
 		return;
 	tp_allocation_info(turn, alloc, &info);
-	ending = calloc(1, sizeof(*ending));
-	if (ending != NULL)
-		ending->record = end_record(a, turn, alloc, &info, why, now_ns);
-	if (ending == NULL || ending->record == NULL) {
-		lost(&info);
+	ending = malloc(sizeof(*ending));
+	if (ending == NULL) {
+		lost(info.id);
+		return;
+	}
+	*ending = (struct ending){ .id = info.id };
+	tp_log_record_init(&ending->record);
+	if (put_end(a, turn, alloc, ending, why, now_ns) < 0) {
+		lost(info.id);
 		free(ending);
 		return;
 	}
@@ -176,9 +191,8 @@ static void ending_done(struct tp_account_closing *closing, const struct tp_acco
 {
 	struct ending *ending = (struct ending *)closing;
 
-	tp_record_add_sum(ending->record, sum);
-	tp_log_record("allocation_end", ending->record);
-	json_decref(ending->record);
+	tp_record_put_sum(&ending->record, sum);
+	write_record("allocation_end", &ending->record, ending->id);
 	free(ending);
 }
 

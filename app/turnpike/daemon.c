@@ -528,8 +528,19 @@ static void say_ready(const struct tp_daemon *d)
 	sd_notify(0, "READY=1");
 }
 
+/* Now that this thread is where it stays and has the privileges that it keeps. */
+static void start_log(void)
+{
+	int rc = tp_log_start();
+
+	if (rc < 0)
+		tp_warn("no thread for the log (%s): whoever reads it must not stop",
+				strerror(-rc));
+}
+
 static void run(struct tp_daemon *d)
 {
+	start_log();
 	woke(d);
 	tp_host_check_ephemeral(d);
 	say_ready(d);
@@ -544,6 +555,8 @@ static void run(struct tp_daemon *d)
 		if (d->grace != NULL && tp_grace_reclaim(d->grace) > 0)
 			resolve_at(d, d->now.mono_ns + RESOLVE_SLICE_NS);
 	}
+	/* The records of all that end now are many. */
+	tp_log_wait();
 	sd_notify(0, "STOPPING=1");
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #define CONNECTIONS_MAX 16
 #define TIMEOUT_SEC 10
@@ -305,6 +306,19 @@ static void write_refused(FILE *f, const struct tp_daemon *d)
 				refused->code[errors[i] - TP_TURN_ERROR_MIN]);
 }
 
+static void write_log(FILE *f)
+{
+	struct tp_log_writer_stats s;
+
+	tp_log_stats(&s);
+	counter(f, "log_lines_total", "Lines logged, written by now or not.", s.lines);
+	counter(f, "log_lines_lost_total",
+			"Lines lost because stderr was not read in time, or could not be written.",
+			s.lost);
+	gauge(f, "log_backlog_bytes", "Bytes of lines that wait to be written to stderr.",
+			s.backlog_bytes);
+}
+
 static char *metrics_text(const struct tp_daemon *d, size_t *len)
 {
 	char *text = NULL;
@@ -322,6 +336,7 @@ static char *metrics_text(const struct tp_daemon *d, size_t *len)
 	write_kernel_path(f, d);
 	write_sockets(f, d);
 	write_reload(f, &d->reload);
+	write_log(f);
 	if (fclose(f) != 0) {
 		free(text);
 		return NULL;

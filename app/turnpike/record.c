@@ -4,10 +4,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
-
-#define DEL 0x7f
-#define HEX_MAX 763 /* bytes; longer names are none (RFC 8489 section 14.3) */
 
 static const char *reason(enum tp_turn_end why)
 {
@@ -22,150 +18,92 @@ static const char *reason(enum tp_turn_end why)
 	return "unknown";
 }
 
-static int put_number(json_t *to, const char *key, uint64_t n)
+static void put_user(struct tp_log_fields *to, const struct tp_allocation_info *info)
 {
-	return json_object_set_new(to, key, json_integer((json_int_t)n));
-}
-
-/* ---- names of users ---- */
-
-static json_t *hex(const char *bytes, size_t n)
-{
-	static const char digits[] = "0123456789abcdef";
-	char text[2 * HEX_MAX];
-
-	n = n < HEX_MAX ? n : HEX_MAX;
-	for (size_t i = 0; i < n; i++) {
-		text[2 * i] = digits[(uint8_t)bytes[i] >> 4];
-		text[2 * i + 1] = digits[(uint8_t)bytes[i] & 0xf];
-	}
-	return json_stringn(text, 2 * n);
-}
-
-int tp_record_put_user(json_t *to, const struct tp_allocation_info *info)
-{
-	json_t *text = NULL;
-
-	/* JSON leaves DEL as it is; terminals do not. */
-	if (memchr(info->username, DEL, info->username_len) == NULL)
-		text = json_stringn(info->username, info->username_len);
-	if (text != NULL)
-		return json_object_set_new(to, "user", text);
-	return json_object_set_new(to, "user_hex", hex(info->username, info->username_len));
+	if (!tp_log_put_string(to, "user", info->username, info->username_len))
+		tp_log_put_hex(to, "user_hex", info->username, info->username_len);
 }
 
 /* ---- addresses ---- */
 
-static int put_address(json_t *to, const char *key, const struct tp_addr *a)
-{
-	char text[TP_ADDR_STRLEN];
-
-	return json_object_set_new(to, key, json_string(tp_addr_format(a, text)));
-}
-
-static int append_address(json_t *to, const struct tp_addr *a)
-{
-	char text[TP_ADDR_STRLEN];
-
-	return json_array_append_new(to, json_string(tp_addr_format(a, text)));
-}
-
 /* What peers saw; and behind 1:1 NAT what this host has. */
-static int put_relayed(json_t *to, const struct tp_allocation_info *info)
+static void put_relayed(struct tp_log_fields *to, const struct tp_allocation_info *info)
 {
-	json_t *relayed = json_array(), *local = json_array();
 	bool is_natted = false;
-	int rc = 0;
 
+	tp_log_begin_list(to, "relayed");
 	for (int i = 0; i < 2; i++) {
 		if (!info->leg[i].is_present)
 			continue;
-		rc |= append_address(relayed, &info->leg[i].external);
-		rc |= append_address(local, &info->leg[i].local);
+		tp_log_put_item(to, &info->leg[i].external, true);
 		is_natted |= !tp_addr_same_ip(&info->leg[i].external, &info->leg[i].local);
 	}
-	rc |= json_object_set_new(to, "relayed", relayed);
-	if (is_natted)
-		rc |= json_object_set(to, "relayed_local", local);
-	json_decref(local);
-	return rc;
+	tp_log_end_list(to);
+	if (!is_natted)
+		return;
+	tp_log_begin_list(to, "relayed_local");
+	for (int i = 0; i < 2; i++)
+		if (info->leg[i].is_present)
+			tp_log_put_item(to, &info->leg[i].local, true);
+	tp_log_end_list(to);
 }
 
-static int put_peers(json_t *to, const struct tp_addr peers[], uint32_t n)
+static void put_peers(struct tp_log_fields *to, const struct tp_addr peers[], uint32_t n)
 {
-	json_t *list = json_array();
-	char text[TP_ADDR_STRLEN];
-	int rc = 0;
-
+	tp_log_begin_list(to, "peers");
 	for (uint32_t i = 0; i < n; i++)
-		rc |= json_array_append_new(list, json_string(tp_addr_format_ip(&peers[i], text)));
-	return rc | json_object_set_new(to, "peers", list);
+		tp_log_put_item(to, &peers[i], false);
+	tp_log_end_list(to);
 }
 
 /* ---- records ---- */
 
-/* Monotonic time as time of day. */
-static int put_time(json_t *to, const char *key, uint64_t mono_ns)
+/* What to add to monotonic time for the time of day. */
+static uint64_t wall_offset(void)
 {
-	uint64_t wall_ns = tp_clock_read(CLOCK_REALTIME) - (tp_clock_now_ns() - mono_ns);
-	char text[TP_LOG_TIME_STRLEN];
-
-	return json_object_set_new(to, key, json_string(tp_log_time(wall_ns, text)));
+	return tp_clock_read(CLOCK_REALTIME) - tp_clock_now_ns();
 }
 
 /* What all have: who it is. */
-static int put_identity(json_t *to, const struct tp_allocation_info *info)
+static void put_identity(struct tp_log_fields *to, const struct tp_allocation_info *info,
+		uint64_t wall_offset_ns)
 {
-	int rc = put_number(to, "id", info->id);
-
-	rc |= put_address(to, "client", &info->tuple->client);
-	rc |= put_address(to, "server", &info->tuple->server);
-	rc |= tp_record_put_user(to, info);
-	rc |= put_relayed(to, info);
-	return rc | put_time(to, "started", info->created_ns);
+	tp_log_put_number(to, "id", info->id);
+	tp_log_put_address(to, "client", &info->tuple->client);
+	tp_log_put_address(to, "server", &info->tuple->server);
+	put_user(to, info);
+	put_relayed(to, info);
+	tp_log_put_time(to, "started", info->created_ns + wall_offset_ns);
 }
 
-static json_t *finish(json_t *record, int rc)
+void tp_record_put_start(struct tp_log_fields *to, const struct tp_allocation_info *info)
 {
-	if (rc == 0)
-		return record;
-	json_decref(record);
-	return NULL;
+	put_identity(to, info, wall_offset());
 }
 
-json_t *tp_record_start(const struct tp_allocation_info *info)
+void tp_record_put_peers(struct tp_log_fields *to, const struct tp_allocation_info *info,
+		const struct tp_addr peers[], uint32_t n)
 {
-	json_t *o = json_object();
-
-	return finish(o, put_identity(o, info));
+	put_identity(to, info, wall_offset());
+	put_peers(to, peers, n);
 }
 
-json_t *tp_record_peers(
-		const struct tp_allocation_info *info, const struct tp_addr peers[], uint32_t n)
+void tp_record_put_end(struct tp_log_fields *to, const struct tp_allocation_info *info,
+		const struct tp_addr peers[], uint32_t n, enum tp_turn_end why, uint64_t now_ns)
 {
-	json_t *o = json_object();
-	int rc = put_identity(o, info);
+	uint64_t offset_ns = wall_offset();
 
-	return finish(o, rc | put_peers(o, peers, n));
+	put_identity(to, info, offset_ns);
+	tp_log_put_time(to, "ended", now_ns + offset_ns);
+	tp_log_put_number(to, "duration_ms", (now_ns - info->created_ns) / TP_NS_PER_MS);
+	tp_log_put_string(to, "reason", reason(why), strlen(reason(why)));
+	put_peers(to, peers, n);
 }
 
-json_t *tp_record_end(const struct tp_allocation_info *info, const struct tp_addr peers[],
-		uint32_t n, enum tp_turn_end why, uint64_t now_ns)
+void tp_record_put_sum(struct tp_log_fields *to, const struct tp_account_sum *sum)
 {
-	json_t *o = json_object();
-	int rc = put_identity(o, info);
-
-	rc |= put_time(o, "ended", now_ns);
-	rc |= put_number(o, "duration_ms", (now_ns - info->created_ns) / TP_NS_PER_MS);
-	rc |= json_object_set_new(o, "reason", json_string(reason(why)));
-	return finish(o, rc | put_peers(o, peers, n));
-}
-
-int tp_record_add_sum(json_t *to, const struct tp_account_sum *sum)
-{
-	int rc = put_number(to, "up_packets", sum->up.pkts);
-
-	rc |= put_number(to, "up_bytes", sum->up.bytes);
-	rc |= put_number(to, "down_packets", sum->down.pkts);
-	return rc | put_number(to, "down_bytes", sum->down.bytes);
+	tp_log_put_number(to, "up_packets", sum->up.pkts);
+	tp_log_put_number(to, "up_bytes", sum->up.bytes);
+	tp_log_put_number(to, "down_packets", sum->down.pkts);
+	tp_log_put_number(to, "down_bytes", sum->down.bytes);
 }

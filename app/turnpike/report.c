@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #define PAGE 1000 /* allocations */
 
@@ -266,6 +267,15 @@ static json_t *auth_json(const struct tp_daemon *d)
 	return o;
 }
 
+static json_t *log_json(void)
+{
+	struct tp_log_writer_stats s;
+
+	tp_log_stats(&s);
+	return json_pack("{s:I,s:I,s:I}", "lines", (json_int_t)s.lines, "lost", (json_int_t)s.lost,
+			"backlog_bytes", (json_int_t)s.backlog_bytes);
+}
+
 static json_t *relays_json(const struct tp_daemon *d)
 {
 	json_t *list = json_array();
@@ -319,6 +329,7 @@ json_t *tp_report_stats(const struct tp_daemon *d)
 					(json_int_t)d->reload.ended.permissions,
 					"channels_forbidden",
 					(json_int_t)d->reload.ended.channels));
+	json_object_set_new(o, "log", log_json());
 	json_object_set_new(o, "flows_refused", number(tp_fast_refused(d->fast)));
 	return o;
 }

@@ -213,6 +213,9 @@ static void print_stats(const json_t *o)
 	print_all("", json_object_get(o, "turn"));
 	print_counter("", "flows", number(o, "flows"));
 	print_used("", json_object_get(o, "reload"));
+	if (number(json_object_get(o, "log"), "lost") > 0)
+		printf("log: %" PRIu64 " lines LOST, nobody took them in time\n",
+				number(json_object_get(o, "log"), "lost"));
 	printf("\nrequests that need authentication:\n");
 	print_all("  ", json_object_get(o, "auth"));
 	printf("\nrequests refused, by limit:\n");

@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct tp_addr tp_addr_v4(const uint8_t ip[4], uint16_t port)
@@ -37,22 +36,120 @@ int tp_addr_parse(const char *text, uint16_t port, struct tp_addr *out)
 	return 0;
 }
 
+/* ---- text; not by snprintf() and inet_ntop(): each record of an allocation has four addresses
+ * ---- */
+
+static char *put_decimal(char *to, uint32_t n)
+{
+	char digits[10];
+	int len = 0;
+
+	do {
+		digits[len++] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	while (len > 0)
+		*to++ = digits[--len];
+	return to;
+}
+
+static char *put_v4(char *to, const uint8_t ip[4])
+{
+	for (int i = 0; i < 4; i++) {
+		if (i > 0)
+			*to++ = '.';
+		to = put_decimal(to, ip[i]);
+	}
+	return to;
+}
+
+/* Without leading zeros (RFC 5952 section 4.1). */
+static char *put_group(char *to, uint32_t group)
+{
+	int shift = 12;
+
+	while (shift > 0 && group >> shift == 0)
+		shift -= 4;
+	for (; shift >= 0; shift -= 4)
+		*to++ = "0123456789abcdef"[group >> shift & 0xf];
+	return to;
+}
+
+/* The first of the longest runs of zeros, two at least (RFC 5952 section 4.2).  @return its length
+ */
+static int longest_run(const uint16_t group[8], int *at)
+{
+	int best = 1, run = 0;
+
+	*at = 8;
+	for (int i = 0; i < 8; i++) {
+		run = group[i] == 0 ? run + 1 : 0;
+		if (run > best) {
+			best = run;
+			*at = i + 1 - run;
+		}
+	}
+	return best;
+}
+
+/* Does it end as IPv4 is written?  Where inet_ntop() does it: ::ffff:192.0.2.1 and ::192.0.2.1. */
+static bool ends_as_v4(const uint16_t group[8], int run_at, int run)
+{
+	return run_at == 0 && (run == 6 || (run == 5 && group[5] == 0xffff));
+}
+
+static char *put_v6(char *to, const uint8_t ip[16])
+{
+	uint16_t group[8];
+	int at, run;
+
+	for (int i = 0; i < 8; i++)
+		group[i] = (uint16_t)(ip[2 * i] << 8 | ip[2 * i + 1]);
+	run = longest_run(group, &at);
+	for (int i = 0; i < 8; i++) {
+		if (i == at) {
+			*to++ = ':';
+			*to++ = ':';
+			i += run - 1;
+			continue;
+		}
+		if (i > 0 && i != at + run)
+			*to++ = ':';
+		if (i == 6 && ends_as_v4(group, at, run))
+			return put_v4(to, ip + 12);
+		to = put_group(to, group[i]);
+	}
+	return to;
+}
+
+static char *put_ip(char *to, const struct tp_addr *a)
+{
+	if (a->family == TP_IPV4)
+		return put_v4(to, a->ip);
+	if (a->family == TP_IPV6)
+		return put_v6(to, a->ip);
+	memcpy(to, "none", 4);
+	return to + 4;
+}
+
 char *tp_addr_format(const struct tp_addr *a, char buf[TP_ADDR_STRLEN])
 {
-	char ip[TP_ADDR_STRLEN];
+	bool is_v6 = a->family == TP_IPV6;
+	char *to = buf;
 
-	tp_addr_format_ip(a, ip);
-	snprintf(buf, TP_ADDR_STRLEN, a->family == TP_IPV6 ? "[%.45s]:%u" : "%.45s:%u", ip,
-			(unsigned int)a->port);
+	if (is_v6)
+		*to++ = '[';
+	to = put_ip(to, a);
+	if (is_v6)
+		*to++ = ']';
+	*to++ = ':';
+	*put_decimal(to, a->port) = '\0';
 	return buf;
 }
 
 char *tp_addr_format_ip(const struct tp_addr *a, char buf[TP_ADDR_STRLEN])
 {
-	if (a->family == 0)
-		snprintf(buf, TP_ADDR_STRLEN, "none");
-	else
-		inet_ntop(a->family == TP_IPV4 ? AF_INET : AF_INET6, a->ip, buf, TP_ADDR_STRLEN);
+	*put_ip(buf, a) = '\0';
 	return buf;
 }
 

@@ -3,21 +3,25 @@
 
 #include "base/clock.h"
 
-#include <jansson.h>
-
+#include <assert.h>
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MESSAGE_MAX 1000
+#define FATAL_TICKS 200 /* ms without progress, after which a process that dies does so */
 
-/* A message of quotes and backslashes doubles in JSON; 200 for the time, the level and the keys. */
-#define LINE_MAX_BYTES (2 * MESSAGE_MAX + 200)
+#define TEXT_MAX (MESSAGE_MAX + 32)
+#define PARTS 4
 
 static struct {
 	enum tp_log_format format;
@@ -41,63 +45,28 @@ bool tp_log_writes(enum tp_log_level level)
 
 void tp_log_setup(enum tp_log_format format, enum tp_log_level max_level)
 {
-	/* Reads the random seed of its hash now, while files may still be opened. */
-	if (format == TP_LOG_JSON)
-		json_object_seed(0);
 	conf.format = format;
 	conf.max_level = max_level;
-}
-
-/* Length of the UTF-8 sequence that a first byte announces; 0 for none (RFC 3629 section 4). */
-static size_t sequence_len(uint8_t first)
-{
-	if (first < 0x80)
-		return 1;
-	if (first >= 0xc2 && first <= 0xdf)
-		return 2;
-	if (first >= 0xe0 && first <= 0xef)
-		return 3;
-	if (first >= 0xf0 && first <= 0xf4)
-		return 4;
-	return 0;
 }
 
 static bool is_printable(uint32_t c)
 {
 	bool is_control = c < 0x20 || (c >= 0x7f && c < 0xa0);
 	bool is_break = c == 0x2028 || c == 0x2029;
-	bool is_surrogate = c >= 0xd800 && c <= 0xdfff;
 
-	return !is_control && !is_break && !is_surrogate && c <= 0x10ffff;
-}
-
-/* Length of the printable character at s, which ends with NUL; 0 if it is none. */
-static size_t printable_len(const uint8_t *s)
-{
-	static const uint32_t shortest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t i, n = sequence_len(s[0]);
-	uint32_t c;
-
-	if (n == 0)
-		return 0;
-	c = n == 1 ? s[0] : s[0] & (0x7fu >> n);
-	for (i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	return c >= shortest[n] && is_printable(c) ? n : 0;
+	return !is_control && !is_break;
 }
 
 /* Names of users and realms come from the wire: nothing of them may break a line or a terminal. */
 static void clean(char *text)
 {
-	uint8_t *s = (uint8_t *)text;
+	uint8_t *s = (uint8_t *)text, *end = s + strlen(text);
+	uint32_t c;
 	size_t n;
 
-	while (*s != '\0') {
-		n = printable_len(s);
-		if (n == 0) {
+	while (s < end) {
+		n = tp_utf8_decode(s, end, &c);
+		if (n == 0 || !is_printable(c)) {
 			*s = '?';
 			n = 1;
 		}
@@ -105,60 +74,246 @@ static void clean(char *text)
 	}
 }
 
-const char *tp_log_time(uint64_t wall_ns, char out[TP_LOG_TIME_STRLEN])
-{
-	time_t sec = (time_t)(wall_ns / TP_NS_PER_SEC);
-	struct tm tm;
-	size_t n;
+/* ---- lines ---- */
 
-	gmtime_r(&sec, &tm);
-	n = strftime(out, TP_LOG_TIME_STRLEN, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out + n, TP_LOG_TIME_STRLEN - n, ".%03dZ",
-			(int)(wall_ns % TP_NS_PER_SEC / TP_NS_PER_MS));
-	return out;
+struct line {
+	struct tp_log_fields head; /* JSON: what every object begins with */
+	char text[TEXT_MAX];
+	struct iovec part[PARTS];
+	int n;
+};
+
+static void line_add(struct line *l, const char *text, size_t len)
+{
+	assert(l->n < PARTS);
+	l->part[l->n++] = (struct iovec){ (char *)(uintptr_t)text, len };
 }
 
-/* What every object begins with. */
-static json_t *json_line(enum tp_log_level level, const char *message)
+static void json_begin(struct line *l, enum tp_log_level level, const char *message)
 {
-	char now[TP_LOG_TIME_STRLEN];
+	const char *name = levels[level].name;
 
-	return json_pack("{s:s, s:s, s:s}", "time", tp_log_time(tp_clock_read(CLOCK_REALTIME), now),
-			"level", levels[level].name, "message", message);
+	tp_log_put_time(&l->head, "time", tp_clock_read(CLOCK_REALTIME));
+	tp_log_put_string(&l->head, "level", name, strlen(name));
+	tp_log_put_string(&l->head, "message", message, strlen(message));
+	if (l->head.is_broken)
+		return;
+	line_add(l, "{", 1);
+	/* without the comma that every field begins with */
+	line_add(l, l->head.text + 1, l->head.len - 1);
 }
 
-static size_t format_text(enum tp_log_level level, const char *message, char line[LINE_MAX_BYTES])
+static void text_begin(struct line *l, enum tp_log_level level, const char *message)
 {
-	return (size_t)snprintf(
-			line, LINE_MAX_BYTES, "turnpike: %s%s", levels[level].prefix, message);
+	int n = snprintf(l->text, sizeof(l->text), "turnpike: %s%.*s", levels[level].prefix,
+			MESSAGE_MAX, message);
+
+	line_add(l, l->text, (size_t)n);
 }
 
-/* Out of memory, jansson has nothing to say; then the line is text. */
-static size_t format_json(enum tp_log_level level, const char *message, char line[LINE_MAX_BYTES])
+/* fields: NULL, or borrowed until the line is done with.  @return whether there was memory for it
+ */
+static bool line_init(struct line *l, enum tp_log_level level, const char *message,
+		const struct tp_log_fields *fields)
 {
-	json_t *json = json_line(level, message);
-	size_t n;
+	bool is_json = conf.format == TP_LOG_JSON;
 
-	n = json_dumpb(json, line, LINE_MAX_BYTES, JSON_COMPACT);
-	json_decref(json);
-	return n > 0 && n < LINE_MAX_BYTES ? n : format_text(level, message, line);
+	l->n = 0;
+	tp_log_fields_init(&l->head, true);
+	if (is_json)
+		json_begin(l, level, message);
+	else
+		text_begin(l, level, message);
+	if (fields != NULL)
+		line_add(l, fields->text, fields->len);
+	line_add(l, is_json ? "}\n" : "\n", is_json ? 2 : 1);
+	return !l->head.is_broken;
 }
 
-static void write_line(const char *line, size_t len)
+static void line_fini(struct line *l)
 {
-	ssize_t n;
+	tp_log_fields_fini(&l->head);
+}
+
+/* ---- where lines go ---- */
+
+#define BACKLOG_BYTES (8u << 20) /* some 20,000 records */
+#define STALL_NS (2 * TP_NS_PER_SEC)
+
+static struct tp_log_writer *_Atomic writer; /* NULL: lines are written at once */
+static _Atomic uint64_t n_direct, n_direct_lost;
+
+/* What is left of the parts when so many bytes of them are written. */
+static void advance(struct iovec part[], int n, size_t done)
+{
+	for (int i = 0; i < n; i++) {
+		size_t here = done < part[i].iov_len ? done : part[i].iov_len;
+
+		part[i].iov_base = (char *)part[i].iov_base + here;
+		part[i].iov_len -= here;
+		done -= here;
+	}
+}
+
+static void write_direct(struct iovec part[], int n, size_t len)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	size_t left = len;
+	ssize_t rc;
 
 	do {
-		n = write(STDERR_FILENO, line, len);
-	} while (n < 0 && errno == EINTR);
+		rc = writev(STDERR_FILENO, part, n);
+		if (rc > 0) {
+			advance(part, n, (size_t)rc);
+			left -= (size_t)rc;
+		} else if (rc < 0 && errno == EAGAIN) {
+			rc = poll(&p, 1, -1);
+		}
+	} while ((rc < 0 && errno == EINTR) || (rc > 0 && left > 0));
+	atomic_fetch_add_explicit(&n_direct, 1, memory_order_relaxed);
+	if (left > 0)
+		atomic_fetch_add_explicit(&n_direct_lost, 1, memory_order_relaxed);
+}
+
+static void line_write(struct line *l)
+{
+	/* Pairs with tp_log_start(): the writer is seen only as it is when it has been made. */
+	struct tp_log_writer *w = atomic_load_explicit(&writer, memory_order_acquire);
+	size_t len = 0;
+
+	for (int i = 0; i < l->n; i++)
+		len += l->part[i].iov_len;
+	if (w == NULL)
+		write_direct(l->part, l->n, len);
+	else
+		tp_log_writer_put(w, l->part, l->n);
+}
+
+/* The line that stands for those that are lost. */
+static size_t report(uint64_t n_lost, char text[TP_LOG_REPORT_MAX])
+{
+	char message[100];
+	struct line l;
+	size_t len = 0;
+
+	snprintf(message, sizeof(message), "%llu log lines lost here: nobody took them in time",
+			(unsigned long long)n_lost);
+	if (line_init(&l, TP_LOG_WARN, message, NULL)) {
+		for (int i = 0; i < l.n; i++) {
+			assert(len + l.part[i].iov_len <= TP_LOG_REPORT_MAX);
+			memcpy(text + len, l.part[i].iov_base, l.part[i].iov_len);
+			len += l.part[i].iov_len;
+		}
+	}
+	line_fini(&l);
+	return len;
+}
+
+/* The thread goes on while this one is about to die of the signal: give it time. */
+static void on_fatal(int signal)
+{
+	const struct timespec tick = { .tv_nsec = TP_NS_PER_MS };
+	uint64_t left, before = UINT64_MAX;
+	struct tp_log_writer *w = writer;
+	int err = errno;
+
+	for (int i = 0; w != NULL && i < FATAL_TICKS; i++) {
+		left = tp_log_writer_backlog(w);
+		if (left == 0)
+			break;
+		if (left != before)
+			i = 0;
+		before = left;
+		nanosleep(&tick, NULL);
+	}
+	errno = err;
+	/* With what was there before, which ends the process, once we return. */
+	raise(signal);
+}
+
+/* Not in the place of others, as of sanitizers. */
+static void catch_fatal(void)
+{
+	static const int fatal[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV };
+	const struct sigaction ours = { .sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND };
+	struct sigaction before;
+
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+		if (sigaction(fatal[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+			sigaction(fatal[i], &ours, NULL);
+}
+
+int tp_log_start(void)
+{
+	const struct tp_log_writer_conf wc = {
+		.fd = STDERR_FILENO,
+		.size = BACKLOG_BYTES,
+		.report = report,
+	};
+	struct tp_log_writer *w;
+	int rc = tp_log_writer_new(&wc, &w);
+
+	if (rc < 0)
+		return rc;
+	atomic_store_explicit(&writer, w, memory_order_release);
+	catch_fatal();
+	atexit(tp_log_stop);
+	return 0;
+}
+
+void tp_log_wait(void)
+{
+	if (writer != NULL)
+		tp_log_writer_be_patient(writer, STALL_NS);
+}
+
+void tp_log_stop(void)
+{
+	struct tp_log_writer *w = writer;
+	struct tp_log_writer_stats stats;
+
+	if (w == NULL)
+		return;
+	tp_log_writer_flush(w, STALL_NS);
+	tp_log_writer_stats(w, &stats);
+	atomic_store_explicit(&writer, NULL, memory_order_release);
+	tp_log_writer_free(w, 0);
+	n_direct += stats.lines;
+	n_direct_lost += stats.lost;
+}
+
+void tp_log_stats(struct tp_log_writer_stats *out)
+{
+	*out = (struct tp_log_writer_stats){ 0 };
+	if (writer != NULL)
+		tp_log_writer_stats(writer, out);
+	out->lines += n_direct;
+	out->lost += n_direct_lost;
+}
+
+/* ---- messages ---- */
+
+static int log_line(
+		enum tp_log_level level, const char *message, const struct tp_log_fields *fields)
+{
+	int err = errno, rc = -ENOMEM;
+	struct line l;
+
+	if (line_init(&l, level, message, fields)) {
+		line_write(&l);
+		rc = 0;
+	} else {
+		atomic_fetch_add_explicit(&n_direct_lost, 1, memory_order_relaxed);
+	}
+	line_fini(&l);
+	errno = err;
+	return rc;
 }
 
 void tp_log(enum tp_log_level level, const char *fmt, ...)
 {
-	char message[MESSAGE_MAX + 1] = "", line[LINE_MAX_BYTES];
-	int err = errno;
+	char message[MESSAGE_MAX + 1] = "";
 	va_list ap;
-	size_t n;
 
 	if (!tp_log_writes(level))
 		return;
@@ -166,73 +321,20 @@ void tp_log(enum tp_log_level level, const char *fmt, ...)
 	vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
 	clean(message);
-
-	if (conf.format == TP_LOG_JSON)
-		n = format_json(level, message, line);
-	else
-		n = format_text(level, message, line);
-	line[n] = '\n';
-	write_line(line, n + 1);
-	errno = err;
+	log_line(level, message, NULL);
 }
 
 /* ---- records ---- */
 
-#define RECORD_FLAGS (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY)
-
-static int append(const char *buffer, size_t size, void *ctx)
+void tp_log_record_init(struct tp_log_fields *fields)
 {
-	return fwrite(buffer, 1, size, ctx) == size ? 0 : -1;
+	tp_log_fields_init(fields, conf.format == TP_LOG_JSON);
 }
 
-static int write_fields(FILE *f, json_t *fields)
+int tp_log_record(const char *event, const struct tp_log_fields *fields)
 {
-	const char *key;
-	json_t *value;
-	int rc = 0;
-
-	json_object_foreach (fields, key, value) {
-		fprintf(f, " %s=", key);
-		if (rc == 0)
-			rc = json_dump_callback(value, append, f, RECORD_FLAGS);
-	}
-	return rc;
-}
-
-static int write_text_record(FILE *f, const char *event, json_t *fields)
-{
-	fprintf(f, "turnpike: %s", event);
-	return write_fields(f, fields);
-}
-
-static int write_json_record(FILE *f, const char *event, json_t *fields)
-{
-	json_t *json = json_line(TP_LOG_INFO, event);
-	int rc = json == NULL ? -1 : json_object_update(json, fields);
-
-	if (rc == 0)
-		rc = json_dump_callback(json, append, f, RECORD_FLAGS);
-	json_decref(json);
-	return rc;
-}
-
-void tp_log_record(const char *event, json_t *fields)
-{
-	int err = errno, rc;
-	char *line = NULL;
-	size_t len;
-	FILE *f;
-
+	assert(fields->is_json == (conf.format == TP_LOG_JSON));
 	if (!tp_log_writes(TP_LOG_INFO))
-		return;
-	f = open_memstream(&line, &len);
-	if (f == NULL)
-		return;
-	rc = conf.format == TP_LOG_JSON ? write_json_record(f, event, fields)
-					: write_text_record(f, event, fields);
-	fputc('\n', f);
-	if (fclose(f) == 0 && rc == 0)
-		write_line(line, len);
-	free(line);
-	errno = err;
+		return 0;
+	return fields->is_broken ? -ENOMEM : log_line(TP_LOG_INFO, event, fields);
 }

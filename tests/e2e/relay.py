@@ -103,6 +103,8 @@ class Relay:
         self.args = list(args)
         self.process = None
         self.lines = []
+        self.is_read = threading.Event()  # cleared: nobody reads what it logs
+        self.is_read.set()
 
     # Life
 
@@ -125,7 +127,16 @@ class Relay:
 
     def _read(self, stream):
         for line in stream:
+            self.is_read.wait()
             self.lines.append(line.rstrip("\n"))
+
+    def hang_up(self):
+        """Close our end of its stderr: once the read that waits there has had a line."""
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), self.process.stderr.fileno())
+        self.ctl("reload")
+        self.reader.join(5)
+        assert not self.reader.is_alive()
 
     @property
     def log(self):
@@ -163,6 +174,7 @@ class Relay:
 
     def stop(self):
         """SIGTERM must end it with 0 and leave nothing: called for every test."""
+        self.is_read.set()
         if self.process is None:
             return
         assert self.process.poll() is None, f"died: {self.process.returncode}\n{self.log}"

@@ -2,12 +2,14 @@
 """Accounts: exact whichever path carried it; records of start and end; limits of an allocation."""
 
 import json
+import re
 import time
 
 import pytest
 import relay as relays
 import turn
 from call import MODES, PAIR_IDS, PAIRS, Call, clear_df
+from test_metrics import fetch, with_metrics
 
 JSON = ("--log-format=json",)
 SIZES = [0, 1, 3, 100, 1001, 1200]
@@ -174,6 +176,71 @@ def test_records_can_be_turned_off(one, start, open_client):
     assert client.refresh(lifetime=0).error == 0
     relay.stop()
     assert not [line for line in relay.lines if "allocation_" in line]
+
+
+# Nobody reads.
+
+# A name whose every byte takes six in JSON, so that a few thousand records are more than can wait.
+LONG_NAME = "\x01" * 440
+LINGERING = 1800  # allocations
+
+
+def logged(relay):
+    return relay.stats()["log"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_log_that_nobody_reads_stops_nothing(one, start, open_client, mode):
+    username, password = turn.time_limited(relays.SECRETS[0], name=LONG_NAME)
+    relay = start(one, mode, change=with_metrics, args=JSON)
+    call = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[4]), 4)
+    if mode != "off":
+        call.wait_fast()
+    client = open_client(one, 4, username=username, password=password)
+    relay.is_read.clear()
+    for n in range(LINGERING):
+        client.allocate()
+        assert client.refresh(lifetime=0).error == 0
+        if n % 100 == 0:
+            assert call.client.refresh().error == 0
+            call.both(b"still here")
+    log = logged(relay)
+    assert log["lost"] > 0
+    assert 0 < log["backlog_bytes"] <= 8 << 20
+    assert f"turnpike_log_lines_lost_total {log['lost']}\n" in fetch(one, "/metrics")[2]
+
+    # He reads again, and sees where how many are missing.
+    relay.is_read.set()
+    (gap,) = relays.wait_for(
+        "the report", lambda: [line for line in list(relay.lines) if "lines lost here" in line])
+    assert json.loads(gap)["level"] == "warning"
+    assert re.search(r'"(\d+) log lines lost here', gap)[1] == str(log["lost"])
+    seen = records(relay, "allocation_start") + records(relay, "allocation_end")
+    assert len(seen) + log["lost"] == 2 * LINGERING + 1
+    assert relay.lines[-1] == gap
+
+    # And from now on all.
+    client.allocate()
+    assert client.refresh(lifetime=0).error == 0
+    ended(relay, len(records(relay, "allocation_end")) + 1)
+    assert relay.lines[-2].startswith("{") and "allocation_start" in relay.lines[-2]
+    assert logged(relay)["lost"] == log["lost"]
+
+
+def test_a_log_whose_reader_is_gone_stops_nothing(one, start, open_client):
+    relay = start(one, args=JSON)
+    call = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[4]), 4).wait_fast()
+    relays.wait_for("the record", lambda: records(relay, "allocation_start"))
+    relay.hang_up()
+    before = logged(relay)
+    client = open_client(one, 4)
+    for _ in range(20):
+        client.allocate()
+        assert client.refresh(lifetime=0).error == 0
+        call.both(b"still here")
+    log = relays.wait_for("all to be lost", lambda: (now := logged(relay))["lost"] == 40 and now)
+    assert before["lost"] == log["backlog_bytes"] == 0
+    assert log["lines"] == before["lines"] + 40
 
 
 # Limits.  The clock is the machine's: only what can never be too much is exact.

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/addr.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -38,6 +40,34 @@ static void text_round_trip(void **state)
 			fail_msg("%s: not parsed", cases[i].what);
 		assert_string_equal(tp_addr_format_ip(&a, buf), cases[i].ip);
 		assert_string_equal(tp_addr_format(&a, buf), cases[i].with_port);
+	}
+}
+
+/* Of all kinds of runs of zeros, and all that ends as IPv4. */
+static void text_is_that_of_inet_ntop(void **state)
+{
+	char want[TP_ADDR_STRLEN], got[TP_ADDR_STRLEN];
+	static const uint8_t some[] = { 0, 0, 0, 0, 0, 0xff, 1, 0x10 };
+	struct tp_addr a;
+	uint8_t ip[16];
+
+	(void)state;
+	srand(1);
+	for (int i = 0; i < 500000; i++) {
+		uint32_t zeros = (uint32_t)rand(); /* which groups are */
+
+		for (int j = 0; j < 16; j++)
+			ip[j] = zeros >> j / 2 & 1 ? 0 : i % 2 ? some[rand() % 8] : (uint8_t)rand();
+		if (i % 5 == 0)
+			memset(ip, 0, 10);
+		if (i % 10 == 0)
+			memset(ip + 10, 0xff, 2);
+		a = tp_addr_v6(ip, 0);
+		inet_ntop(AF_INET6, ip, want, sizeof(want));
+		assert_string_equal(tp_addr_format_ip(&a, got), want);
+		a = tp_addr_v4(ip + 12, 0);
+		inet_ntop(AF_INET, ip + 12, want, sizeof(want));
+		assert_string_equal(tp_addr_format_ip(&a, got), want);
 	}
 }
 
@@ -220,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_round_trip),
+		cmocka_unit_test(text_is_that_of_inet_ntop),
 		cmocka_unit_test(longest_text_fits),
 		cmocka_unit_test(no_address_has_a_text),
 		cmocka_unit_test(bad_text_is_refused),

@@ -5,11 +5,14 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -184,79 +187,102 @@ static void long_messages_are_cut(void **state)
 	json_decref(json);
 }
 
-/* What one record is written as. */
-static void a_record(char *got, size_t size, enum tp_log_format format, json_t *fields)
+/* What one record is written as; releases the fields. */
+static void a_record(char *got, size_t size, struct tp_log_fields *fields)
 {
 	struct capture c;
 
-	tp_log_setup(format, TP_LOG_INFO);
 	capture_start(&c);
-	tp_log_record("an_event", fields);
+	assert_int_equal(tp_log_record("an_event", fields), 0);
 	capture_end(&c, got, size);
+	tp_log_fields_fini(fields);
 	tp_log_setup(TP_LOG_TEXT, TP_LOG_DEBUG);
 }
 
 static void records_are_fields(void **state)
 {
-	json_t *fields = json_pack("{s:i, s:s, s:[s,s], s:b}", "id", 7, "user",
-			"a\"b\n\xe2\x82\xac=1", "peers", "192.0.2.1", "::1", "is_it", 1);
-	char got[1000], *when, *level, *message;
-	json_t *json, *rest;
+	static const enum tp_log_format formats[] = { TP_LOG_TEXT, TP_LOG_JSON };
+	char got[2][1000], *when, *level, *message, *user;
+	struct tp_log_fields fields;
+	json_t *json;
+	int id;
 
 	(void)state;
-	a_record(got, sizeof(got), TP_LOG_TEXT, fields);
-	assert_string_equal(got,
-			"turnpike: an_event id=7 user=\"a\\\"b\\n\\u20AC=1\" "
-			"peers=[\"192.0.2.1\",\"::1\"] is_it=true\n");
-	a_record(got, sizeof(got), TP_LOG_JSON, fields);
-	json = json_loads(got, JSON_REJECT_DUPLICATES, NULL);
+	for (size_t i = 0; i < N(formats); i++) {
+		tp_log_setup(formats[i], TP_LOG_INFO);
+		tp_log_record_init(&fields);
+		tp_log_put_number(&fields, "id", 7);
+		tp_log_put_string(&fields, "user", "a\"b", 3);
+		a_record(got[i], sizeof(got[i]), &fields);
+	}
+	assert_string_equal(got[0], "turnpike: an_event id=7 user=\"a\\\"b\"\n");
+	json = json_loads(got[1], JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(json);
-	assert_int_equal(json_unpack(json, "{s:s, s:s, s:s}", "time", &when, "level", &level,
-					 "message", &message),
+	assert_int_equal(json_unpack(json, "{s:s, s:s, s:s, s:i, s:s !}", "time", &when, "level",
+					 &level, "message", &message, "id", &id, "user", &user),
 			0);
 	assert_string_equal(level, "info");
 	assert_string_equal(message, "an_event");
-	rest = json_copy(json);
-	json_object_del(rest, "time");
-	json_object_del(rest, "level");
-	json_object_del(rest, "message");
-	assert_true(json_equal(rest, fields));
-	json_decref(rest);
+	assert_int_equal(id, 7);
+	assert_string_equal(user, "a\"b");
 	json_decref(json);
-	json_decref(fields);
 }
 
 /* However long they are: a record that is cut is none. */
 static void records_are_whole(void **state)
 {
-	json_t *fields = json_object(), *list = json_array(), *json;
+	struct tp_log_fields fields;
 	static char got[40000];
+	struct tp_addr a;
+	json_t *json;
 
 	(void)state;
+	tp_log_setup(TP_LOG_JSON, TP_LOG_INFO);
+	tp_log_record_init(&fields);
+	assert_int_equal(tp_addr_parse("2001:db8::1234:5678", 0, &a), 0);
+	tp_log_begin_list(&fields, "peers");
 	for (int i = 0; i < 1000; i++)
-		json_array_append_new(list, json_string("2001:db8::1234:5678"));
-	json_object_set_new(fields, "peers", list);
-	a_record(got, sizeof(got), TP_LOG_JSON, fields);
+		tp_log_put_item(&fields, &a, false);
+	tp_log_end_list(&fields);
+	a_record(got, sizeof(got), &fields);
 	json = json_loads(got, 0, NULL);
 	assert_int_equal(json_array_size(json_object_get(json, "peers")), 1000);
 	json_decref(json);
-	json_decref(fields);
 }
 
 static void records_are_information(void **state)
 {
-	json_t *fields = json_object();
+	struct tp_log_fields fields;
 	struct capture c;
 	char got[100];
 
 	(void)state;
 	tp_log_setup(TP_LOG_TEXT, TP_LOG_WARN);
+	tp_log_record_init(&fields);
 	capture_start(&c);
-	tp_log_record("an_event", fields);
+	assert_int_equal(tp_log_record("an_event", &fields), 0);
 	capture_end(&c, got, sizeof(got));
 	tp_log_setup(TP_LOG_TEXT, TP_LOG_DEBUG);
 	assert_string_equal(got, "");
-	json_decref(fields);
+	tp_log_fields_fini(&fields);
+}
+
+/* What had no memory for all of it is not written in part. */
+static void broken_records_are_none(void **state)
+{
+	struct tp_log_fields fields;
+	struct capture c;
+	char got[100];
+
+	(void)state;
+	tp_log_record_init(&fields);
+	tp_log_put_number(&fields, "id", 7);
+	fields.is_broken = true;
+	capture_start(&c);
+	assert_int_equal(tp_log_record("an_event", &fields), -ENOMEM);
+	capture_end(&c, got, sizeof(got));
+	assert_string_equal(got, "");
+	tp_log_fields_fini(&fields);
 }
 
 static void errno_survives(void **state)
@@ -288,6 +314,191 @@ static void errno_survives_a_write_that_fails(void **state)
 	assert_int_equal(err, ENODEV);
 }
 
+/* ---- by a thread of its own: in a child, whose end is part of it ---- */
+
+static struct tp_log_writer_stats before; /* of the child, which inherits the counters */
+
+/* Run one in a child; read what it writes to stderr, unless it shall get stuck.  @return its status
+ */
+static int in_child(void (*what)(void), bool is_read, char *out, size_t size)
+{
+	int fd[2], status;
+	size_t len = 0;
+	ssize_t n = 1;
+	pid_t pid;
+
+	assert_int_equal(pipe(fd), 0);
+	fflush(NULL);
+	tp_log_stats(&before);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		dup2(fd[1], STDERR_FILENO);
+		close(fd[0]);
+		close(fd[1]);
+		tp_log_setup(TP_LOG_TEXT, TP_LOG_INFO);
+		what();
+		exit(7);
+	}
+	close(fd[1]);
+	while (is_read && n > 0 && len < size - 1) {
+		n = read(fd[0], out + len, size - 1 - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(fd[0]);
+	out[len] = '\0';
+	return status;
+}
+
+#define SOME_LINES 1000
+
+static void say_some(void)
+{
+	for (int i = 0; i < SOME_LINES; i++)
+		tp_info("%d", i);
+}
+
+static void start(void)
+{
+	struct tp_log_writer_stats s;
+
+	tp_info("before");
+	if (tp_log_start() != 0)
+		_exit(1);
+	tp_log_stats(&s);
+	if (s.lines != before.lines + 1)
+		_exit(2);
+}
+
+static void say_and_exit(void)
+{
+	start();
+	say_some();
+}
+
+static void say_and_stop(void)
+{
+	struct tp_log_writer_stats s;
+
+	start();
+	say_some();
+	tp_log_stop();
+	tp_info("after");
+	tp_log_stop();
+	tp_log_stats(&s);
+	if (s.lines != before.lines + SOME_LINES + 2 || s.lost != before.lost ||
+			s.backlog_bytes != 0)
+		_exit(3);
+}
+
+static void say_and_abort(void)
+{
+	start();
+	say_some();
+	abort();
+}
+
+/* @return what follows them */
+static const char *some_lines(const char *text)
+{
+	char want[32];
+	int n;
+
+	assert_int_equal(strncmp(text, "turnpike: before\n", 17), 0);
+	text += 17;
+	for (int i = 0; i < SOME_LINES; i++, text += n) {
+		n = snprintf(want, sizeof(want), "turnpike: %d\n", i);
+		if (strncmp(text, want, (size_t)n) != 0)
+			fail_msg("line %d is '%.30s'", i, text);
+	}
+	return text;
+}
+
+static void whatever_the_end_all_is_written(void **state)
+{
+	static char got[100000];
+	int status;
+
+	(void)state;
+	status = in_child(say_and_exit, true, got, sizeof(got));
+	assert_string_equal(some_lines(got), "");
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 7);
+
+	status = in_child(say_and_stop, true, got, sizeof(got));
+	assert_string_equal(some_lines(got), "turnpike: after\n");
+	assert_int_equal(WEXITSTATUS(status), 7);
+
+	status = in_child(say_and_abort, true, got, sizeof(got));
+	some_lines(got);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
+static void say_much(void)
+{
+	char dots[900];
+
+	memset(dots, '.', sizeof(dots));
+	start();
+	for (int i = 0; i < 20000; i++) /* more than there is room for */
+		tp_info("%.*s", (int)sizeof(dots), dots);
+}
+
+static void say_much_and_exit(void)
+{
+	struct tp_log_writer_stats s;
+
+	say_much();
+	tp_log_stats(&s);
+	if (s.lost == before.lost || s.lines + s.lost != before.lines + before.lost + 20001)
+		_exit(3);
+}
+
+static void say_much_and_abort(void)
+{
+	say_much();
+	abort();
+}
+
+static void a_stuck_reader_does_not_keep_it_from_its_end(void **state)
+{
+	char got[100];
+	int status;
+
+	(void)state;
+	status = in_child(say_much_and_exit, false, got, sizeof(got));
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 7);
+	status = in_child(say_much_and_abort, false, got, sizeof(got));
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
+static void wait_and_say_much(void)
+{
+	char dots[900];
+
+	memset(dots, '.', sizeof(dots));
+	start();
+	tp_log_wait();
+	for (int i = 0; i < 20000; i++)
+		tp_info("%.*s", (int)sizeof(dots), dots);
+}
+
+static void at_the_end_more_is_written_than_there_is_room_for(void **state)
+{
+	const size_t size = 20u << 20;
+	char *got = malloc(size);
+
+	(void)state;
+	assert_non_null(got);
+	assert_int_equal(WEXITSTATUS(in_child(wait_and_say_much, true, got, size)), 7);
+	assert_int_equal(strlen(got), 17 + 20000 * (10 + 900 + 1));
+	free(got);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -298,9 +509,13 @@ int main(void)
 		cmocka_unit_test(records_are_fields),
 		cmocka_unit_test(records_are_whole),
 		cmocka_unit_test(records_are_information),
+		cmocka_unit_test(broken_records_are_none),
 		cmocka_unit_test(long_messages_are_cut),
 		cmocka_unit_test(errno_survives),
 		cmocka_unit_test(errno_survives_a_write_that_fails),
+		cmocka_unit_test(whatever_the_end_all_is_written),
+		cmocka_unit_test(a_stuck_reader_does_not_keep_it_from_its_end),
+		cmocka_unit_test(at_the_end_more_is_written_than_there_is_room_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
