@@ -15,6 +15,7 @@ import lab as labs
 import relay as relays
 import turn
 import vlan
+from call import split
 
 
 def pytest_collection_modifyitems(items):
@@ -142,22 +143,24 @@ def coturn():
 
 @pytest.fixture
 def echo_peer(coturn):
-    """echo_peer(net): coturn's turnutils_peer on the peer's addresses, port 3480."""
+    """echo_peer(net, ports=(3480,)): coturn's turnutils_peer on the peer's addresses."""
     made = []
 
-    def make(net):
-        for ip in net.PEER.values():
+    def make(net, ports=(3480,)):
+        wanted = {(ip, port) for ip in net.PEER.values() for port in ports}
+        for ip, port in wanted:
             made.append(
                 net.popen(
                     "peer",
-                    *(f"{coturn}/turnutils_peer", "-p", "3480", "-L", ip),
+                    *(f"{coturn}/turnutils_peer", "-p", str(port), "-L", ip),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                 )
             )
 
         def listening():
-            return len(net.exec("peer", "ss", "-Hlun", "sport = :3480").stdout.splitlines()) >= 2
+            local = (line.split()[3] for line in net.exec("peer", "ss", "-Hlun").stdout.splitlines())
+            return wanted <= {split(address) for address in local}
 
         relays.wait_for("turnutils_peer", listening)
 
