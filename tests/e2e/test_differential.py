@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same frames through `mode: off`, `skb` and `copy`: what leaves is the same.
+"""The same frames through `mode: off`, `skb` and `copy`, and by DPDK: what leaves is the same.
 
 A part of the golden matrix (tests/golden) that a real network carries is sent as it is, by
 AF_PACKET, and what comes out at the other end is captured.  Each mode is compared with the
@@ -34,7 +34,7 @@ import reference
 from matrix import Way
 from reference import Addr, Allocation, Hop
 
-MODES = ["off", "skb", "copy"]
+MODES = ["off", "skb", "copy", "dpdk"]
 FAMILY = {4: turn.IPV4, 6: turn.IPV6}
 CLIENT_PORT, PEER_PORT = 40000, 41000
 CHANNEL = 0x4ABC
