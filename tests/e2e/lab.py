@@ -247,7 +247,7 @@ class VlanNics(Lab):
     RELAY = {4: "10.93.2.1", 6: "fd93:2::1"}
     INTERFACES = ("front0", "back0")
 
-    def __init__(self, make_vlans, client_vid, peer_vid):
+    def __init__(self, make_vlans, client_vid, peer_vid, is_dpdk):
         super().__init__(("client", "relay", "peer"))
         self.vlans = make_vlans(self)
         self.links = {}  # role -> name of the interface with the addresses
@@ -256,6 +256,8 @@ class VlanNics(Lab):
             ("peer", "back0", 2, peer_vid),
         ):
             self.veth(role, role + "0", "relay", nic)
+            if is_dpdk:  # VLANs are the kernel interface's
+                self.to_dpdk("relay", nic)
             host = {"client": 2, "peer": 3}[role]
             for at, name, last in ((role, role + "0", host), ("relay", nic, 1)):
                 if vid:

@@ -52,7 +52,7 @@ class Link:
     def __init__(self, net, role):
         self.mac = mac(net, role)
         self.to_relay = mac(net, "relay") + self.mac
-        self.sock = net.socket(role, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        self.sock = net.socket(role, socket.AF_PACKET, socket.SOCK_RAW)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         self.sock.bind((role + "0", ETH_P_ALL))
 
