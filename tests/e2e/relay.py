@@ -17,7 +17,7 @@ BUILD = pathlib.Path(os.environ.get("TURNPIKE_BUILD", REPO / "build-gcc"))
 DAEMON = str(BUILD / "app/turnpike/turnpike")
 CTL = str(BUILD / "app/turnpikectl/turnpikectl")
 
-# Of tests that do not care: TURNPIKE_MODE=dpdk runs them on DPDK ports.
+# Of tests that do not care: with TURNPIKE_MODE=dpdk they alone are run, on DPDK ports.
 MODE = os.environ.get("TURNPIKE_MODE", "copy")
 
 PORT_MIN, PORT_MAX = 49152, 65535

@@ -34,6 +34,8 @@ import reference
 from matrix import Way
 from reference import Addr, Allocation, Hop
 
+pytestmark = pytest.mark.own_mode
+
 MODES = ["off", "skb", "copy", "dpdk"]
 FAMILY = {4: turn.IPV4, 6: turn.IPV6}
 CLIENT_PORT, PEER_PORT = 40000, 41000

@@ -13,6 +13,9 @@ from call import PAIR_IDS, PAIRS, Call
 from sniff import Sniffer, check_checksums
 
 
+pytestmark = pytest.mark.own_mode
+
+
 def only(net, name, mode):
     """A change that gives one interface another mode."""
 
@@ -80,6 +83,20 @@ def test_several_queues(multi, start, open_client):
     assert len(stats["workers"]) == 2
     assert all(worker["rx_pkts"] > 0 for worker in stats["workers"])
     assert sum(stats["total"]["paths"].values()) == 80
+    relays.check_sums(stats)
+    relays.check_frames(stats)
+
+
+@pytest.mark.parametrize("driver", ["net_pcap", "net_af_packet"])
+def test_any_kernel_interface(one, start, open_client, driver):
+    """What the README offers for a try."""
+    relay = start(one, "dpdk", set_first(device=f"{driver}0,iface=relay0w"))
+    talk = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[6]), 6).wait_fast()
+    for size in (0, 100, 1200):
+        talk.both(bytes(size))
+    stats = relay.settled()
+    assert stats["interfaces"][0]["driver"] == driver
+    assert stats["total"]["paths"]["up_4to6"] == stats["total"]["paths"]["down_6to4"] == 3
     relays.check_sums(stats)
     relays.check_frames(stats)
 

@@ -302,7 +302,7 @@ def test_client_to_client_of_dual_allocations(one, start, coturn, at_relay, mode
 def test_mobility_is_forbidden_unless_allowed(one, start, coturn):
     """RFC 8016 section 3.1.2: -M asks for a ticket, and is told that there are none here (405);
     with them it is in test_mobility.py."""
-    relay = start(one, "copy")
+    relay = start(one)
     done = one.exec("client", f"{coturn}/turnutils_uclient", "-u", "alice", "-w", "wonder", "-c",
                     "-M", "-m", "1", "-n", "1", "-e", one.PEER[4], one.LISTEN[4], check=False,
                     timeout=90)

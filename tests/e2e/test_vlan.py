@@ -160,6 +160,7 @@ def test_own_mac_and_mtu_of_a_vlan(tagged, start, open_client):
     assert relays.growth(before, relay.paths()) == {"up_4to4": 1}
 
 
+@pytest.mark.own_mode
 def test_tags_taken_off_in_hardware_are_warned_of(tagged, start):
     net = tagged(100, 0)
     net.exec("relay", "ethtool", "-K", "front0", "rxvlan", "on")
