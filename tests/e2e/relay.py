@@ -33,8 +33,11 @@ def interface(net, name, mode):
     """An interface's part of the configuration; `dpdk` is a mode here."""
     if mode != "dpdk":
         return {"name": name, "driver": "afxdp", "mode": mode}
-    tap = net.to_dpdk("relay", name)
+    tap, queues = net.to_dpdk("relay", name), getattr(net, "queues", 1)
     device = f"net_tap_{name},iface={tap},mac={net.mac('relay', tap)}"
+    if queues > 1:
+        # A TAP sends a flow to the queue that spoke last, which for answers is the kernel's.
+        device = f"net_af_packet_{name},iface={name}w,qpairs={queues}"
     return {"name": name, "driver": "dpdk", "device": device, "kernel": name}
 
 
