@@ -184,6 +184,8 @@ if has e2e && $have_gcc; then
 	check coturn app/fetch_coturn.sh build-coturn || true
 	check webrtc tests/e2e/fetch_webrtc.sh build-webrtc || true
 	end_to_end e2e build-gcc tests/e2e
+	# Once more, on DPDK ports, what has not been run in that mode.
+	TURNPIKE_MODE=dpdk end_to_end e2e-dpdk build-gcc tests/e2e
 fi
 
 python3 tests/tally.py "$results/cases"

@@ -366,7 +366,8 @@ void tp_dpdk_port_started(struct tp_port *port)
 	x->intr_fd = epoll_create1(EPOLL_CLOEXEC);
 	x->has_interrupts =
 			x->intr_fd >= 0 && find_interrupt(x) && watch(x->epoll_fd, x->intr_fd) == 0;
-	x->port.is_polled = !x->has_interrupts;
+	/* net_tap looks for frames only after a signal, which may come after the interrupt. */
+	x->port.is_polled = !x->has_interrupts || strcmp(x->dev->info.driver_name, "net_tap") == 0;
 }
 
 int tp_dpdk_port_new(struct tp_dpdk *dev, const struct tp_dpdk_port_conf *conf,

@@ -15,12 +15,26 @@ import lab as labs
 import relay as relays
 import turn
 import vlan
+from call import split
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "own_mode: what the test is about is one mode's, or all of them")
+
+
+def is_for_any_mode(item):
+    return "mode" not in getattr(getattr(item, "callspec", None), "params", {}) and (
+        item.get_closest_marker("own_mode") is None
+    )
 
 
 def pytest_collection_modifyitems(items):
     if os.geteuid() != 0:
         for item in items:
             item.add_marker(pytest.mark.skip(reason="namespaces need root"))
+    if "TURNPIKE_MODE" in os.environ:
+        # A test with modes is run in all of them already.
+        items[:] = filter(is_for_any_mode, items)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,11 +79,16 @@ def three():
 
 @pytest.fixture
 def tagged(tmp_path):
-    """tagged(client_vid, peer_vid): a relay between VLANs; 0 is untagged."""
+    """tagged(client_vid, peer_vid, mode=relays.MODE): a relay between VLANs; 0 is untagged."""
     made = []
 
-    def make(client_vid, peer_vid):
-        made.append(labs.VlanNics(lambda net: vlan.Vlans(net, tmp_path), client_vid, peer_vid))
+    def make(client_vid, peer_vid, mode=relays.MODE):
+        made.append(
+            labs.VlanNics(
+                *(lambda net: vlan.Vlans(net, tmp_path), client_vid, peer_vid),
+                is_dpdk=mode == "dpdk",
+            )
+        )
         return made[-1]
 
     yield make
@@ -142,22 +161,24 @@ def coturn():
 
 @pytest.fixture
 def echo_peer(coturn):
-    """echo_peer(net): coturn's turnutils_peer on the peer's addresses, port 3480."""
+    """echo_peer(net, ports=(3480,)): coturn's turnutils_peer on the peer's addresses."""
     made = []
 
-    def make(net):
-        for ip in net.PEER.values():
+    def make(net, ports=(3480,)):
+        wanted = {(ip, port) for ip in net.PEER.values() for port in ports}
+        for ip, port in wanted:
             made.append(
                 net.popen(
                     "peer",
-                    *(f"{coturn}/turnutils_peer", "-p", "3480", "-L", ip),
+                    *(f"{coturn}/turnutils_peer", "-p", str(port), "-L", ip),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                 )
             )
 
         def listening():
-            return len(net.exec("peer", "ss", "-Hlun", "sport = :3480").stdout.splitlines()) >= 2
+            local = (line.split()[3] for line in net.exec("peer", "ss", "-Hlun").stdout.splitlines())
+            return wanted <= {split(address) for address in local}
 
         relays.wait_for("turnutils_peer", listening)
 

@@ -111,11 +111,12 @@ class Lab:
     def to_dpdk(self, role, name):
         """
         A TAP takes the place of a NIC, with its name, addresses and routes; the NIC becomes
-        name + "w", a wire for DPDK that the kernel leaves alone.  @return its name
+        name + "w", and all that it receives goes to name + "t", a TAP that net_tap attaches to,
+        and the other way.  @return that one's name
         """
-        wire = name + "w"
+        wire, tap = name + "w", name + "t"
         if wire in self.wires:
-            return wire
+            return tap
         self.wires.append(wire)
         show = ("ip", "-n", self.ns(role), "-j")
         link = json.loads(run(*show, "address", "show", "dev", name).stdout)[0]
@@ -127,14 +128,17 @@ class Lab:
         ]
         self.ip(role, "link", "set", name, "down")
         self.ip(role, "address", "flush", "dev", name)
-        self.ip(role, "link", "set", name, "name", wire, "arp", "off")
-        # The kernel hears all that comes by the wire, too; it must not believe it.
-        for key, value in (("ipv6/conf/%s/disable_ipv6", 1), ("ipv4/conf/%s/rp_filter", 1)):
-            self.sysctl(role, key % wire, value)
+        self.ip(role, "link", "set", name, "name", wire)
         self.ip(role, "tuntap", "add", "dev", name, "mode", "tap")
-        self.ip(role, "link", "set", name, "address", link["address"], "mtu", str(link["mtu"]))
-        self.ip(role, "link", "set", name, "up")
-        self.ip(role, "link", "set", wire, "up")
+        self.ip(role, "tuntap", "add", "dev", tap, "mode", "tap", "multi_queue")
+        for nic in (name, tap):
+            self.ip(role, "link", "set", nic, "address", link["address"], "mtu", str(link["mtu"]))
+        for nic in (wire, tap):
+            self.ip(role, "link", "set", nic, "arp", "off")
+            self.sysctl(role, f"ipv6/conf/{nic}/disable_ipv6", 1)
+        self.join(role, wire, tap)
+        for nic in (name, wire, tap):
+            self.ip(role, "link", "set", nic, "up")
         self.address(
             *(role, name),
             *(
@@ -145,7 +149,17 @@ class Lab:
         )
         for dst, gateway in routes:
             self.ip(role, "route", "add", dst, "via", gateway)
-        return wire
+        return tap
+
+    def join(self, role, *ends):
+        """What either of two interfaces receives leaves by the other, and the kernel sees none of it."""
+        for this, other in (ends, ends[::-1]):
+            self.exec(role, "tc", "qdisc", "add", "dev", this, "clsact")
+            self.exec(
+                *(role, "tc", "filter", "add", "dev", this, "ingress", "protocol", "all"),
+                *("bpf", "bytecode", "1,6 0 0 4294967295", "flowid", "1:1"),  # whatever it is
+                *("action", "mirred", "egress", "redirect", "dev", other),
+            )
 
     def has_xdp(self, role, name):
         link = json.loads(run("ip", "-n", self.ns(role), "-j", "-d", "link", "show", name).stdout)
@@ -233,7 +247,7 @@ class VlanNics(Lab):
     RELAY = {4: "10.93.2.1", 6: "fd93:2::1"}
     INTERFACES = ("front0", "back0")
 
-    def __init__(self, make_vlans, client_vid, peer_vid):
+    def __init__(self, make_vlans, client_vid, peer_vid, is_dpdk):
         super().__init__(("client", "relay", "peer"))
         self.vlans = make_vlans(self)
         self.links = {}  # role -> name of the interface with the addresses
@@ -242,6 +256,8 @@ class VlanNics(Lab):
             ("peer", "back0", 2, peer_vid),
         ):
             self.veth(role, role + "0", "relay", nic)
+            if is_dpdk:  # VLANs are the kernel interface's
+                self.to_dpdk("relay", nic)
             host = {"client": 2, "peer": 3}[role]
             for at, name, last in ((role, role + "0", host), ("relay", nic, 1)):
                 if vid:

@@ -23,7 +23,8 @@ class Sniffer:
 
     def __init__(self, net, role, interface, outgoing=False):
         self.outgoing = outgoing
-        self.sock = net.socket(role, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        # Of no protocol until it is bound: else it begins with frames of all interfaces.
+        self.sock = net.socket(role, socket.AF_PACKET, socket.SOCK_RAW)
         self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         self.sock.setsockopt(vlan.SOL_PACKET, vlan.PACKET_AUXDATA, 1)
         self.sock.bind((interface, ETH_P_ALL))

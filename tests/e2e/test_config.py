@@ -92,6 +92,7 @@ def test_missing_file(one):
     assert "/nonexistent/turnpike.yaml" in done.stderr
 
 
+@pytest.mark.own_mode
 @pytest.mark.parametrize(
     "change, words",
     [
@@ -156,6 +157,7 @@ def test_dash_t_prints_the_effective_configuration(one, make_relay, tmp_path):
     assert second.stdout == done.stdout
 
 
+@pytest.mark.own_mode
 def test_dash_t_touches_nothing(one, make_relay, start):
     """A running relay is not disturbed, and no privileges are needed."""
     running = start(one)
@@ -231,6 +233,7 @@ def test_two_queues_two_workers(multi, start, open_client):
     relays.check_sums(stats)
 
 
+@pytest.mark.own_mode
 def test_queue_without_a_worker_is_refused(multi, make_relay, open_client):
     """The message holds the ethtool command that helps, and fewer queues do help."""
     relay = make_relay(multi, change=lambda conf: conf["cores"].pop())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same frames through `mode: off`, `skb` and `copy`: what leaves is the same.
+"""The same frames through `mode: off`, `skb` and `copy`, and by DPDK: what leaves is the same.
 
 A part of the golden matrix (tests/golden) that a real network carries is sent as it is, by
 AF_PACKET, and what comes out at the other end is captured.  Each mode is compared with the
@@ -34,7 +34,9 @@ import reference
 from matrix import Way
 from reference import Addr, Allocation, Hop
 
-MODES = ["off", "skb", "copy"]
+pytestmark = pytest.mark.own_mode
+
+MODES = ["off", "skb", "copy", "dpdk"]
 FAMILY = {4: turn.IPV4, 6: turn.IPV6}
 CLIENT_PORT, PEER_PORT = 40000, 41000
 CHANNEL = 0x4ABC
@@ -52,7 +54,7 @@ class Link:
     def __init__(self, net, role):
         self.mac = mac(net, role)
         self.to_relay = mac(net, "relay") + self.mac
-        self.sock = net.socket(role, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        self.sock = net.socket(role, socket.AF_PACKET, socket.SOCK_RAW)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         self.sock.bind((role + "0", ETH_P_ALL))
 

@@ -113,7 +113,7 @@ def test_every_answer_leaves_from_where_it_was_asked_for(one, start, family, mod
 
 
 def test_off_it_is_420(one, start):
-    start(one, "off")
+    start(one)
     sock = Direct(one, 4)
     answer, source = binding(sock, (one.LISTEN[4], 3478), change(CHANGE_IP))
     assert (answer.error, source) == (420, (one.LISTEN[4], 3478))
@@ -124,7 +124,7 @@ def test_off_it_is_420(one, start):
 
 def test_allocations_at_all_four(one, start, open_client):
     """They are listeners like any other."""
-    relay = start(one, "copy", change=with_discovery(one))
+    relay = start(one, change=with_discovery(one))
     for number, (where, port) in enumerate((w, p) for w in (one.LISTEN, one.LISTEN2) for p in PORTS):
         peer = one.udp("peer", one.PEER[4])
         call = Call(relay, open_client(one, 4, server=where[4], port=port), peer, 4, 0x4000 + number)
@@ -184,7 +184,7 @@ class Direct(Nat):
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_client_without_nat_learns_so(one, start, family):
-    start(one, "off", change=with_discovery(one))
+    start(one, change=with_discovery(one))
     client = Direct(one, family)
     first = one.LISTEN[family], 3478
     assert mapping_behaviour(client, first) == "no NAT"
@@ -196,7 +196,7 @@ def test_a_client_without_nat_learns_so(one, start, family):
 @pytest.mark.parametrize("mapping", BEHAVIOURS)
 def test_a_client_learns_the_behaviour_of_its_nat(one, start, mapping, filtering):
     """The sequences of sections 4.3 and 4.4, by a port each (4.1: no test must open the way for the next)."""
-    start(one, "copy", change=with_discovery(one))
+    start(one, change=with_discovery(one))
     for learn, want in ((mapping_behaviour, mapping), (filtering_behaviour, filtering)):
         client = Nat(one, 4, mapping, filtering)
         assert learn(client, (one.LISTEN[4], 3478)) == want

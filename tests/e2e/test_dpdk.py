@@ -13,6 +13,9 @@ from call import PAIR_IDS, PAIRS, Call
 from sniff import Sniffer, check_checksums
 
 
+pytestmark = pytest.mark.own_mode
+
+
 def only(net, name, mode):
     """A change that gives one interface another mode."""
 
@@ -20,6 +23,13 @@ def only(net, name, mode):
         for i, interface in enumerate(conf["interfaces"]):
             if interface["name"] == name:
                 conf["interfaces"][i] = relays.interface(net, name, mode)
+
+    return change
+
+
+def set_first(**kw):
+    def change(conf):
+        conf["interfaces"][0].update(kw)
 
     return change
 
@@ -68,7 +78,22 @@ def test_several_queues(multi, start, open_client):
             call.both(b"by any queue")
     stats = relay.settled()
     assert len(stats["workers"]) == 2
+    assert all(worker["rx_pkts"] > 0 for worker in stats["workers"])
     assert sum(stats["total"]["paths"].values()) == 80
+    relays.check_sums(stats)
+    relays.check_frames(stats)
+
+
+@pytest.mark.parametrize("driver", ["net_pcap", "net_af_packet"])
+def test_any_kernel_interface(one, start, open_client, driver):
+    """What the README offers for a try."""
+    relay = start(one, "dpdk", set_first(device=f"{driver}0,iface=relay0w"))
+    talk = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[6]), 6).wait_fast()
+    for size in (0, 100, 1200):
+        talk.both(bytes(size))
+    stats = relay.settled()
+    assert stats["interfaces"][0]["driver"] == driver
+    assert stats["total"]["paths"]["up_4to6"] == stats["total"]["paths"]["down_6to4"] == 3
     relays.check_sums(stats)
     relays.check_frames(stats)
 
@@ -79,8 +104,8 @@ def test_counters_of_the_device(one, start, open_client):
     one.exec("client", "ping", "-c", "3", "-i", "0.02", "-W", "2", one.LISTEN[4])
     stats = relay.settled()
     (interface,) = stats["interfaces"]
-    assert (interface["driver"], interface["kernel"]) == ("net_pcap", one.NIC)
-    assert interface["mac"] == one.mac("relay", one.NIC) == one.mac("relay", one.NIC + "w")
+    assert (interface["driver"], interface["kernel"]) == ("net_tap", one.NIC)
+    assert interface["mac"] == one.mac("relay", one.NIC) == one.mac("relay", one.NIC + "t")
     assert (interface["link"], interface["mtu"]) == ("up", 1500)
     device, port = interface["stats"], stats["workers"][0]["ports"][0]["stats"]
     assert device["ipackets"] == port["rx_pkts"] + port["to_kernel_pkts"] + port["to_kernel_dropped"]
@@ -88,7 +113,7 @@ def test_counters_of_the_device(one, start, open_client):
     assert device["to_kernel"] + device["to_kernel_refused"] == port["to_kernel_pkts"] > 3
     assert device["from_kernel"] == port["from_kernel_pkts"] + port["from_kernel_dropped"] > 3
     text = relay.ctl("stats").stdout
-    assert "net_pcap" in text and "ipackets" in text and "mbufs free" in text
+    assert "net_tap" in text and "ipackets" in text and "mbufs free" in text
 
 
 def carrier(net, name):
@@ -117,13 +142,6 @@ def test_link_of_the_device_is_told_to_the_kernel(one, start):
     relays.wait_for("the carrier to come back", lambda: carrier(one, "tp0"))
 
 
-def set_first(**kw):
-    def change(conf):
-        conf["interfaces"][0].update(kw)
-
-    return change
-
-
 MISTAKES = {
     "no kernel interface": (set_first(kernel="tp9"), ["no kernel interface tp9", "ip tuntap add dev tp9"]),
     "kernel interface of another kind": (set_first(kernel="relay0w"), ["relay0w is not a TAP"]),
@@ -146,7 +164,10 @@ def test_mistakes_are_said(one, make_relay, what):
 
 
 def test_queues_that_the_device_does_not_have(one, make_relay):
+    """Of one that has one, as net_tap has many."""
+
     def add_queue(conf):
+        set_first(device="net_pcap0,iface=relay0w")(conf)
         conf["cores"].append({"cpu": 0, "queues": ["relay0:1"], "idle": "adaptive"})
 
     relay = make_relay(one, "dpdk", add_queue).spawn()

@@ -27,7 +27,7 @@ def call():
         yield make
 
 
-CASES = [(pair, "copy") for pair in PAIRS] + [((4, 6), "skb"), ((4, 6), "off")]
+CASES = [(pair, "copy") for pair in PAIRS] + [((4, 6), mode) for mode in MODES if mode != "copy"]
 
 
 @pytest.mark.parametrize("pair, mode", CASES, ids=[f"{c}to{p}-{mode}" for (c, p), mode in CASES])
@@ -41,9 +41,9 @@ def test_agents_connect_by_relays_only(one, start, call, pair, mode):
 
 
 def test_time_limited_credentials(one, start, call):
-    relay = start(one, "copy")
+    relay = start(one)
     call(one, (4, 6), turn.time_limited(relays.SECRETS[0]))
-    foreign.check_hairpin(relay, (4, 6), "copy", BYTES // MOST_IN_A_PACKET, FEW)
+    foreign.check_hairpin(relay, (4, 6), relay.mode, BYTES // MOST_IN_A_PACKET, FEW)
 
 
 class Inbox(asyncio.DatagramProtocol):

@@ -78,6 +78,6 @@ def test_a_stack_calls_itself(one, start, call, package, mode):
 
 @pytest.mark.parametrize("secret", relays.SECRETS)
 def test_time_limited_credentials(one, start, call, secret):
-    relay = start(one, "copy")
+    relay = start(one)
     call(one, (LIBWEBRTC, LIBJUICE), (6, 6), turn.time_limited(secret))
-    check_paths(relay, (6, 6), "copy")
+    check_paths(relay, (6, 6), relay.mode)

@@ -115,7 +115,7 @@ def test_dns_like_reply_to_a_high_port(one, busy, family, mode):
 @pytest.mark.parametrize("family", [4, 6])
 def test_unallocated_ports_are_refused(one, busy, family):
     """ICMP port unreachable, as on any host."""
-    _, calls = busy("copy")
+    _, calls = busy(relays.MODE)
     taken = {call.relayed[1] for call in calls}
     port = next(p for p in range(50000, 50010) if p not in taken)
     assert is_refused(one, (one.RELAY[family], port))
@@ -173,7 +173,7 @@ def test_sigkill_under_traffic_leaves_nothing(one, busy, open_client, mode):
 
 
 def test_restart_after_sigterm(one, busy, open_client):
-    relay, _ = busy("copy")
+    relay, _ = busy(relays.MODE)
     relay.stop()
     relay.start()
     fresh = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[4]), 4)
@@ -240,6 +240,7 @@ def test_foreign_xdp_program_is_never_replaced(one, make_relay, mode):
     make_relay(one, mode).start()
 
 
+@pytest.mark.own_mode
 def test_counters_sum_up_under_load(one, busy):
     """One verdict for each packet: in each worker, and in the kernel path."""
     relay, calls = busy("copy")
@@ -262,7 +263,7 @@ def test_counters_sum_up_under_load(one, busy):
 
 
 def test_text_output_of_turnpikectl(one, busy):
-    relay, calls = busy("copy")
+    relay, calls = busy(relays.MODE)
     calls[0].both(b"x")
     stats = relay.ctl("stats").stdout
     assert "up_4to4" in stats and one.NIC in stats

@@ -88,7 +88,7 @@ def test_the_first_indication_is_the_only_one_by_the_kernel_path(one, start, per
     assert stats["kernel_path"]["verdicts"]["relayed"] == 1
 
 
-@pytest.mark.parametrize("mode", ["copy", "skb"])
+@pytest.mark.parametrize("mode", ["copy", "skb", "dpdk"])
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
 def test_every_size_arrives_with_true_checksums(one, start, permitted, pair, mode):
     """RFC 8656 sections 11, 13 and 14: all of it by workers once the first one was seen."""
@@ -320,7 +320,7 @@ FORM_IDS = ["send-send", "channel-send", "send-channel"]
 @pytest.mark.parametrize("relayed", [4, 6])
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
 def test_two_clients_of_one_relay(one, start, meet, pair, relayed, forms):
-    relay = start(one, "copy")
+    relay = start(one)
     ends = meet(one, relay, pair, relayed, forms)
     before, slow = relay.paths(), relay.slow()
     with Sniffer(one, "client", "client0") as at_client, Sniffer(one, "peer", "peer0") as at_peer:
@@ -346,7 +346,7 @@ def test_two_clients_of_one_relay(one, start, meet, pair, relayed, forms):
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
 def test_ten_thousand_each_way_without_loss(one, start, meet, pair, forms):
     total, window = 10000, 50
-    relay = start(one, "copy")
+    relay = start(one)
     ends = meet(one, relay, pair, pair[1], forms)
     before = relay.paths()
     for first in range(0, total, window):

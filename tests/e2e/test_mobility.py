@@ -40,7 +40,7 @@ def client_at(net, family, sock):
     return turn.Client(sock, (net.LISTEN[family], 3478))
 
 
-@pytest.mark.parametrize("mode", ["copy", "off"])
+@pytest.mark.parametrize("mode", ["copy", "off", "dpdk"])
 @pytest.mark.parametrize("to_family", [4, 6])
 def test_channels_follow_the_client(one, start, open_client, walker, mode, to_family):
     relay = start(one, mode, change=mobile)
@@ -79,7 +79,7 @@ def test_channels_follow_the_client(one, start, open_client, walker, mode, to_fa
     relays.check_sums(relay.settled())
 
 
-@pytest.mark.parametrize("mode", ["copy", "off"])
+@pytest.mark.parametrize("mode", ["copy", "off", "dpdk"])
 def test_nothing_is_lost_on_the_way(one, start, open_client, walker, mode):
     """Numbered datagrams in both directions, while the client moves ten times."""
     relay = start(one, mode, change=mobile)
@@ -117,7 +117,7 @@ def test_nothing_is_lost_on_the_way(one, start, open_client, walker, mode):
     assert relay.stats()["turn"]["moved"] == 10
 
 
-@pytest.mark.parametrize("mode", ["copy", "off"])
+@pytest.mark.parametrize("mode", ["copy", "off", "dpdk"])
 def test_indications_follow_the_client(one, start, open_client, walker, mode):
     relay = start(one, mode, change=mobile)
     old = open_client(one, 4)
@@ -140,13 +140,13 @@ def test_indications_follow_the_client(one, start, open_client, walker, mode):
 
 def test_off_means_forbidden(one, start, open_client):
     """RFC 8016 section 3.1.2."""
-    start(one, "off")
+    start(one)
     client = open_client(one, 4)
     assert client.allocate_request(mobile=True).error == 405
     client.allocate()
 
 
-@pytest.mark.parametrize("mode", ["copy", "off"])
+@pytest.mark.parametrize("mode", ["copy", "off", "dpdk"])
 def test_coturns_client_moves(one, start, echo_peer, coturn, mode):
     """`-M`: it opens another socket in the middle and goes on with the ticket."""
     relay = start(one, mode, change=mobile)

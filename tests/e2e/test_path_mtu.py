@@ -218,6 +218,7 @@ def send_packet(net, role, packet):
         raw.sendto(bytes(packet), (packet.dst, 0))
 
 
+@pytest.mark.own_mode
 def test_answers_are_limited(one, start, open_client):
     """A storm of what must be answered: RFC 4443 section 2.4(f)."""
     relay = start(one, "off")
@@ -236,6 +237,7 @@ def test_answers_are_limited(one, start, open_client):
     assert stats["icmp_held"] > 0
 
 
+@pytest.mark.own_mode
 def test_strangers_are_not_answered(one, start, open_client):
     """Only what an allocation would have relayed is answered."""
     relay = start(one, "off")
@@ -274,6 +276,7 @@ def test_datagrams_with_df_come_once(one, start, open_client, size, mode):
     assert relay.slow()["drop_icmp"] == 0
 
 
+@pytest.mark.own_mode
 @pytest.mark.parametrize("size", [100, 1173, 1300])
 def test_checksums_left_to_hardware(one, start, open_client, size):
     """Two ends of a veth leave the UDP checksum out: the kernel path takes these too, and once."""

@@ -12,6 +12,8 @@ import pytest
 import relay as relays
 import turn
 
+pytestmark = pytest.mark.own_mode
+
 QUICKSTART = str(relays.REPO / "app/quickstart.sh")
 ENV = {**os.environ, "TURNPIKE_BUILD": str(relays.BUILD)}
 

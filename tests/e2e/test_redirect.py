@@ -24,7 +24,7 @@ def alternates(answer):
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_always(one, start, open_client, family):
-    relay = start(one, "off", change=redirected("always"))
+    relay = start(one, change=redirected("always"))
     client = open_client(one, family)
     answer = client.allocate_request()
     assert answer.error == 300
@@ -33,7 +33,7 @@ def test_always(one, start, open_client, family):
     assert relay.stats()["turn"]["redirected"] == 1
 
 
-@pytest.mark.parametrize("mode", ["copy", "off"])
+@pytest.mark.parametrize("mode", ["copy", "off", "dpdk"])
 def test_draining_lets_live_and_sends_the_new_away(one, start, open_client, mode):
     relay = start(one, mode, change=redirected())
     call = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[4]), 4)
@@ -60,7 +60,7 @@ def test_draining_lets_live_and_sends_the_new_away(one, start, open_client, mode
 
 
 def test_draining_with_nowhere_to_send_clients_refuses(one, start, open_client):
-    relay = start(one, "off")
+    relay = start(one)
     relay.ctl("drain")
     assert open_client(one, 4).allocate_request().error == 508
     assert any("new ones are refused" in line for line in relay.lines)
@@ -71,7 +71,7 @@ def test_full(one, start, open_client):
         redirected("full")(conf)
         conf["limits"] = {"allocations": 1}
 
-    start(one, "off", change=change)
+    start(one, change=change)
     open_client(one, 4).allocate()
     assert alternates(open_client(one, 4).allocate_request())[0] == ELSEWHERE[4]
 
@@ -83,7 +83,7 @@ def test_anycast_names_the_unicast_listener(one, start, open_client):
         conf["listen"] = [{"address": ip, "anycast": True} for ip in one.LISTEN2.values()]
         conf["listen"] += [{"address": ip, "port": 3479} for ip in one.LISTEN.values()]
 
-    start(one, "copy", change=change)
+    start(one, change=change)
     client = open_client(one, 6, one.LISTEN2[6])
     assert client.binding() == client.sock.getsockname()[:2]
     answer = client.allocate_request()
@@ -96,7 +96,7 @@ def test_anycast_names_the_unicast_listener(one, start, open_client):
 @pytest.mark.parametrize("default", ["ipv4", "listener"])
 @pytest.mark.parametrize("family", [4, 6])
 def test_default_family(one, start, open_client, family, default):
-    start(one, "off", change=lambda conf: conf.update(default_family=default))
+    start(one, change=lambda conf: conf.update(default_family=default))
     client = open_client(one, family)
     ip, _ = client.allocate()
     assert ip == one.RELAY[family if default == "listener" else 4]

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """coturn's client, which knows nothing of us, through the relay."""
 
+import concurrent.futures
 import re
+from collections import Counter
 
 import pytest
 import relay as relays
 import turn
-from call import MODES, PAIR_IDS, PAIRS
+from call import MODES, PAIRS
 from scapy.layers.inet import UDP
 from sniff import Sniffer
 
@@ -18,6 +20,9 @@ TOTAL = CLIENTS * MESSAGES
 FEW = TOTAL // 20
 # Flows of a permission begin with its first indication, hence in the middle of traffic.
 INDICATIONS = ("-s", "-z", "10")
+FAST_MODES = [mode for mode in MODES if mode != "off"]
+# For each uclient at a time a peer of its own, whose socket's buffer would not hold more.
+ECHO_PORTS = (3480, 3580, 3680, 3780)
 
 
 def where_lost(net, relay):
@@ -35,13 +40,13 @@ def where_lost(net, relay):
     return used
 
 
-def uclient(relay, coturn, server_family, *options, login=("-u", "alice", "-w", "wonder")):
-    """Run turnutils_uclient; nothing may be lost."""
+def uclient(relay, coturn, server_family, *options):
+    """Run turnutils_uclient, as alice unless the options say another; nothing may be lost."""
     net = relay.net
     done = net.exec(
         "client",
         f"{coturn}/turnutils_uclient",
-        *login,
+        *("-u", "alice", "-w", "wonder"),
         *("-m", str(CLIENTS), "-n", str(MESSAGES), "-z", "1"),
         *options,
         net.LISTEN[server_family],
@@ -58,15 +63,39 @@ def uclient(relay, coturn, server_family, *options, login=("-u", "alice", "-w", 
     assert re.search(r"total send dropped 0 \(", tail), tail
 
 
+def together(relay, coturn, runs):
+    """Several at a time, each told as options of uclient(): it takes 5 s, most of it to wait in."""
+    with concurrent.futures.ThreadPoolExecutor(len(runs)) as pool:
+        list(pool.map(lambda run: uclient(relay, coturn, *run), runs))
+
+
+def to_peer(net, family, number=0):
+    return ("-e", net.PEER[family], "-r", str(ECHO_PORTS[number]), *family_options(family))
+
+
 def family_options(peer_family):
     return ["-x"] if peer_family == 6 else []
 
 
-def carried_by_workers(stats, *paths, few=FEW):
-    """Each path carried nearly all of the messages, and the kernel path nearly none."""
-    for path in paths:
-        assert stats["total"]["paths"][path] >= TOTAL - few, path
-    assert stats["kernel_path"]["verdicts"].get("relayed", 0) <= few * len(paths)
+def both_ways(up, down, pairs):
+    return [path for c, p in pairs for path in (f"{up}_{c}to{p}", f"{down}_{p}to{c}")]
+
+
+def hairpins(kind, pairs):
+    """Both ends are the same kind of client, whatever the family between them."""
+    return [f"{kind}_{client}to{client}" for client, _ in pairs]
+
+
+def carried_by_workers(stats, paths, early=()):
+    """Each path carried nearly all of the messages, and the kernel path nearly none.
+
+    paths: one for each TOTAL of messages; early: one for each message that may be late besides.
+    """
+    few = Counter(early)
+    for path, times in Counter(paths).items():
+        few[path] += times * FEW
+        assert stats["total"]["paths"][path] >= times * TOTAL - few[path], path
+    assert stats["kernel_path"]["verdicts"].get("relayed", 0) <= few.total()
 
 
 def carried_by_kernel(stats, times=2):
@@ -82,12 +111,12 @@ def at_relay(one):
 
 
 def sent_too_early(at_relay):
-    """Indications that were sent before the relay had relayed its client's first.
+    """Indications that were sent before the relay had relayed its client's first, by their pairs.
 
     How many is for the machine to say: they wait together while the control thread, or the softirq that
     receives for it, gets no CPU.
     """
-    early, relayed, started = 0, {}, set()
+    early, relayed, started = [], {}, set()
     for ip in at_relay.udp():
         udp, data = ip[UDP], bytes(ip[UDP].payload)
         if (ip.src, udp.sport) in relayed:  # to a peer
@@ -97,9 +126,11 @@ def sent_too_early(at_relay):
         message = turn.Message(data)
         kind = message.method, message.cls
         if kind == (turn.SEND, turn.INDICATION):
-            early += udp.sport not in started
+            if (ip.src, udp.sport) not in started:
+                peer, _ = message.address(turn.XOR_PEER_ADDRESS)
+                early.append((ip.version, 6 if ":" in peer else 4))
         elif kind == (turn.ALLOCATE, turn.SUCCESS):
-            relayed[message.address(turn.XOR_RELAYED_ADDRESS)] = udp.dport
+            relayed[message.address(turn.XOR_RELAYED_ADDRESS)] = ip.dst, udp.dport
         elif kind == (turn.DATA, turn.INDICATION):  # to another client of the relay
             started.add(relayed.get(message.address(turn.XOR_PEER_ADDRESS)))
     return early
@@ -113,65 +144,60 @@ def know_neighbours(net):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
-def test_echo_without_loss(one, start, echo_peer, coturn, pair, mode):
-    client, peer = pair
+def test_echo_without_loss(one, start, echo_peer, coturn, mode):
     relay = start(one, mode)
-    echo_peer(one)
-    uclient(relay, coturn, client, "-c", "-e", one.PEER[peer], *family_options(peer))
+    echo_peer(one, ECHO_PORTS)
+    together(relay, coturn, [(c, "-c", *to_peer(one, p, i)) for i, (c, p) in enumerate(PAIRS)])
     stats = relay.settled()
     relays.check_sums(stats)
     if mode == "off":
-        carried_by_kernel(stats)
+        carried_by_kernel(stats, 2 * len(PAIRS))
     else:
         assert stats["interfaces"][0]["mode"] == mode
-        carried_by_workers(stats, f"up_{client}to{peer}", f"down_{peer}to{client}")
+        carried_by_workers(stats, both_ways("up", "down", PAIRS))
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("pair", PAIRS, ids=["4via4", "6via6", "4via6", "6via4"])
-def test_client_to_client(one, start, coturn, pair, mode):
+def test_client_to_client(one, start, coturn, mode):
     """Both ends are clients; what they call peer is a relayed address of this relay."""
-    client, relayed = pair
     relay = start(one, mode)
-    uclient(relay, coturn, client, "-c", "-y", *family_options(relayed))
+    together(relay, coturn, [(c, "-c", "-y", *family_options(relayed)) for c, relayed in PAIRS])
     stats = relay.settled()
     relays.check_sums(stats)
     if mode == "off":
         # One message is received and relayed by both allocations.
-        carried_by_kernel(stats, times=1)
+        carried_by_kernel(stats, len(PAIRS))
     else:
-        carried_by_workers(stats, f"hairpin_{client}to{client}")
+        carried_by_workers(stats, hairpins("hairpin", PAIRS))
 
 
-@pytest.mark.parametrize("mode", ["copy", "off"])
-@pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
-def test_send_indications(one, start, echo_peer, coturn, at_relay, pair, mode):
+@pytest.mark.parametrize("mode", MODES)
+def test_send_indications(one, start, echo_peer, coturn, at_relay, mode):
     """RFC 8656 section 11: nothing but Send and Data, of which the kernel path sees the first."""
-    client, peer = pair
     relay = start(one, mode)
     know_neighbours(one)
-    echo_peer(one)
-    uclient(relay, coturn, client, "-c", *INDICATIONS, "-e", one.PEER[peer], *family_options(peer))
+    echo_peer(one, ECHO_PORTS)
+    runs = [(c, "-c", *INDICATIONS, *to_peer(one, p, i)) for i, (c, p) in enumerate(PAIRS)]
+    together(relay, coturn, runs)
     stats = relay.settled()
     relays.check_sums(stats)
     if mode == "off":
-        carried_by_kernel(stats)
+        carried_by_kernel(stats, 2 * len(PAIRS))
     else:
-        paths = f"send_{client}to{peer}", f"data_{peer}to{client}"
-        carried_by_workers(stats, *paths, few=FEW + sent_too_early(at_relay))
+        early = both_ways("send", "data", sent_too_early(at_relay))
+        carried_by_workers(stats, both_ways("send", "data", PAIRS), early)
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=["4via4", "6via6", "4via6", "6via4"])
-def test_client_to_client_by_indications(one, start, coturn, at_relay, pair):
-    client, relayed = pair
-    relay = start(one, "copy")
+@pytest.mark.parametrize("mode", FAST_MODES)
+def test_client_to_client_by_indications(one, start, coturn, at_relay, mode):
+    relay = start(one, mode)
     know_neighbours(one)
-    uclient(relay, coturn, client, "-c", "-y", *INDICATIONS, *family_options(relayed))
+    runs = [(c, "-c", "-y", *INDICATIONS, *family_options(relayed)) for c, relayed in PAIRS]
+    together(relay, coturn, runs)
     stats = relay.settled()
     relays.check_sums(stats)
-    few = FEW + sent_too_early(at_relay)
-    carried_by_workers(stats, f"hairpin_indication_{client}to{client}", few=few)
+    early = hairpins("hairpin_indication", sent_too_early(at_relay))
+    carried_by_workers(stats, hairpins("hairpin_indication", PAIRS), early)
 
 
 def test_even_port_pairs(one, start, echo_peer, coturn):
@@ -181,7 +207,7 @@ def test_even_port_pairs(one, start, echo_peer, coturn):
     uclient(relay, coturn, 4, "-e", one.PEER[4])
 
 
-@pytest.mark.parametrize("mode", ["copy", "off"])
+@pytest.mark.parametrize("mode", ["copy", "off", "dpdk"])
 def test_channel_padding(one, start, echo_peer, coturn, mode):
     """RFC 8656 section 12.5: ChannelData over UDP may be padded; the peer sees none of it."""
     relay = start(one, mode)
@@ -193,10 +219,10 @@ def test_channel_padding(one, start, echo_peer, coturn, mode):
     if mode == "off":
         carried_by_kernel(stats)
     else:
-        carried_by_workers(stats, "up_4to4", "down_4to4")
+        carried_by_workers(stats, ["up_4to4", "down_4to4"])
 
 
-@pytest.mark.parametrize("mode", ["copy", "off"])
+@pytest.mark.parametrize("mode", ["copy", "off", "dpdk"])
 @pytest.mark.parametrize("asked", [True, False], ids=["asked", "not"])
 def test_dont_fragment(one, start, echo_peer, coturn, at_relay, asked, mode):
     """RFC 8656 section 14: DF as the indication asks; -X asks for IPv4 by name."""
@@ -216,67 +242,67 @@ def test_dont_fragment(one, start, echo_peer, coturn, at_relay, asked, mode):
     elif asked:
         # The control plane's, which can tell the client that a datagram was too big.
         assert stats["total"]["paths"]["send_4to4"] == 0
-        assert stats["total"]["paths"]["data_4to4"] >= TOTAL - FEW - early
+        assert stats["total"]["paths"]["data_4to4"] >= TOTAL - FEW - len(early)
     else:
-        carried_by_workers(stats, "send_4to4", "data_4to4", few=FEW + early)
+        carried_by_workers(stats, ["send_4to4", "data_4to4"], both_ways("send", "data", early))
 
 
-def all_are_dual(relay):
+def all_are_dual(relay, runs):
     """Each allocation began with a relayed address of either family."""
     starts = re.findall(r"allocation_start .* relayed=\[(.*?)\] started", relay.log)
-    assert len(starts) >= CLIENTS
+    assert len(starts) >= CLIENTS * len(runs)
     for relayed in starts:
         assert re.fullmatch(r'"[\d.]+:\d+","\[[\da-f:]+\]:\d+"', relayed), relayed
 
 
+# Of each: family of the client, and of what it sends to.
+BY_CHANNELS, BY_INDICATIONS = [(4, 4), (4, 6)], [(6, 4), (4, 6)]
+
+
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("how", ["channels", "indications"])
-@pytest.mark.parametrize("peer", [4, 6])
-def test_dual_allocation(one, start, echo_peer, coturn, at_relay, peer, how, mode):
+def test_dual_allocation(one, start, echo_peer, coturn, at_relay, mode):
     """-Z: both families in one allocation (RFC 8656 section 7.2), asked for by a draft's number."""
-    client = 10 - peer if how == "indications" else 4
     relay = start(one, mode)
     know_neighbours(one)
-    echo_peer(one)
-    options = INDICATIONS if how == "indications" else ()
-    uclient(relay, coturn, client, "-c", "-Z", *options, "-e", one.PEER[peer])
-    all_are_dual(relay)
+    echo_peer(one, ECHO_PORTS)
+    cases = [(pair, ()) for pair in BY_CHANNELS] + [(pair, INDICATIONS) for pair in BY_INDICATIONS]
+    runs = [
+        (c, "-c", "-Z", *how, "-e", one.PEER[p], "-r", str(port))
+        for port, ((c, p), how) in zip(ECHO_PORTS, cases)
+    ]
+    together(relay, coturn, runs)
+    all_are_dual(relay, runs)
     stats = relay.settled()
     relays.check_sums(stats)
     if mode == "off":
-        carried_by_kernel(stats)
-    elif how == "channels":
-        carried_by_workers(stats, f"up_{client}to{peer}", f"down_{peer}to{client}")
+        carried_by_kernel(stats, 2 * len(runs))
     else:
-        paths = f"send_{client}to{peer}", f"data_{peer}to{client}"
-        carried_by_workers(stats, *paths, few=FEW + sent_too_early(at_relay))
+        paths = both_ways("up", "down", BY_CHANNELS) + both_ways("send", "data", BY_INDICATIONS)
+        carried_by_workers(stats, paths, both_ways("send", "data", sent_too_early(at_relay)))
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("how", ["channels", "indications"])
-@pytest.mark.parametrize("relayed", [4, 6])
-def test_client_to_client_of_dual_allocations(one, start, coturn, at_relay, relayed, how, mode):
-    client = 10 - relayed if how == "indications" else 4
+def test_client_to_client_of_dual_allocations(one, start, coturn, at_relay, mode):
     relay = start(one, mode)
     know_neighbours(one)
-    options = INDICATIONS if how == "indications" else ()
-    uclient(relay, coturn, client, "-c", "-Z", "-y", *options, *family_options(relayed))
-    all_are_dual(relay)
+    cases = [(pair, ()) for pair in BY_CHANNELS] + [(pair, INDICATIONS) for pair in BY_INDICATIONS]
+    runs = [(c, "-c", "-Z", "-y", *how, *family_options(relayed)) for (c, relayed), how in cases]
+    together(relay, coturn, runs)
+    all_are_dual(relay, runs)
     stats = relay.settled()
     relays.check_sums(stats)
     if mode == "off":
-        carried_by_kernel(stats, times=1)
-    elif how == "channels":
-        carried_by_workers(stats, f"hairpin_{client}to{client}")
+        carried_by_kernel(stats, len(runs))
     else:
-        few = FEW + sent_too_early(at_relay)
-        carried_by_workers(stats, f"hairpin_indication_{client}to{client}", few=few)
+        paths = hairpins("hairpin", BY_CHANNELS) + hairpins("hairpin_indication", BY_INDICATIONS)
+        early = hairpins("hairpin_indication", sent_too_early(at_relay))
+        carried_by_workers(stats, paths, early)
 
 
 def test_mobility_is_forbidden_unless_allowed(one, start, coturn):
     """RFC 8016 section 3.1.2: -M asks for a ticket, and is told that there are none here (405);
     with them it is in test_mobility.py."""
-    relay = start(one, "copy")
+    relay = start(one)
     done = one.exec("client", f"{coturn}/turnutils_uclient", "-u", "alice", "-w", "wonder", "-c",
                     "-M", "-m", "1", "-n", "1", "-e", one.PEER[4], one.LISTEN[4], check=False,
                     timeout=90)
@@ -287,12 +313,15 @@ def test_mobility_is_forbidden_unless_allowed(one, start, coturn):
     assert stats["errors"]["405"] > 0
 
 
-@pytest.mark.parametrize("secret", relays.SECRETS)
-def test_time_limited_credentials(one, start, echo_peer, coturn, secret):
+def test_time_limited_credentials(one, start, echo_peer, coturn):
+    """Made with either secret."""
     relay = start(one)
-    echo_peer(one)
-    username, password = turn.time_limited(secret)
-    uclient(
-        *(relay, coturn, 6, "-c", "-x", "-e", one.PEER[6]),
-        login=("-u", username, "-w", password),
-    )
+    echo_peer(one, ECHO_PORTS)
+    logins = (turn.time_limited(secret, name=secret) for secret in relays.SECRETS)
+    runs = [
+        (6, "-u", username, "-w", password, "-c", *to_peer(one, 6, i))
+        for i, (username, password) in enumerate(logins)
+    ]
+    together(relay, coturn, runs)
+    users = re.findall(r'allocation_start .* user="(.*?)"', relay.log)
+    assert sorted(set(users)) == sorted({run[2] for run in runs})

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 import relay as relays
-from call import PAIR_IDS, PAIRS, Call
+from call import MODES, PAIR_IDS, PAIRS, Call
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
@@ -23,11 +23,11 @@ def vids(packets):
     return {p.underlayer.vlan if isinstance(p.underlayer, Dot1Q) else 0 for p in packets}
 
 
-@pytest.mark.parametrize("mode", ["copy", "skb", "off"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("tags", VIDS, ids=VID_IDS)
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
 def test_relays_between_vlans(tagged, start, open_client, pair, tags, mode):
-    net = tagged(*tags)
+    net = tagged(*tags, mode)
     relay = start(net, mode)
     talk = Call(relay, open_client(net, pair[0]), net.udp("peer", net.PEER[pair[1]]), pair[1])
     if mode != "off":
@@ -72,10 +72,10 @@ class Forge:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-@pytest.mark.parametrize("mode", ["copy", "skb"])
+@pytest.mark.parametrize("mode", ["copy", "skb", "dpdk"])
 def test_only_vlans_of_the_host_reach_the_workers(tagged, start, open_client, family, mode):
     """The kernel drops frames of VLANs that it does not have; XDP comes before that."""
-    net = tagged(100, 0)
+    net = tagged(100, 0, mode)
     relay = start(net, mode)
     talk = Call(relay, open_client(net, family), net.udp("peer", net.PEER[family]), family)
     talk.wait_fast()
@@ -160,6 +160,7 @@ def test_own_mac_and_mtu_of_a_vlan(tagged, start, open_client):
     assert relays.growth(before, relay.paths()) == {"up_4to4": 1}
 
 
+@pytest.mark.own_mode
 def test_tags_taken_off_in_hardware_are_warned_of(tagged, start):
     net = tagged(100, 0)
     net.exec("relay", "ethtool", "-K", "front0", "rxvlan", "on")

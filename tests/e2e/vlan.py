@@ -51,7 +51,7 @@ class Carrier(threading.Thread):
     def __init__(self, net, role, parent, vid):
         super().__init__(daemon=True)
         self.tag = struct.pack(">HH", 0x8100, vid)
-        self.below = net.socket(role, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        self.below = net.socket(role, socket.AF_PACKET, socket.SOCK_RAW)
         self.below.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         self.below.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         self.below.bind((parent, ETH_P_ALL))
