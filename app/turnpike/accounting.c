@@ -125,6 +125,20 @@ void tp_accounting_allocated(struct tp_accounting *a, const struct tp_turn *turn
 	write_record("allocation_start", &record, info.id);
 }
 
+void tp_accounting_moved(struct tp_accounting *a, const struct tp_turn *turn,
+		const struct tp_allocation *alloc, const struct tp_tuple *from)
+{
+	struct tp_allocation_info info;
+	struct tp_log_fields record;
+
+	if (!writes(a))
+		return;
+	tp_allocation_info(turn, alloc, &info);
+	tp_log_record_init(&record);
+	tp_record_put_moved(&record, &info, from);
+	write_record("allocation_moved", &record, info.id);
+}
+
 void tp_accounting_peers_past(struct tp_accounting *a, const struct tp_turn *turn,
 		const struct tp_allocation *alloc, const struct tp_addr peers[], uint32_t n)
 {

@@ -41,6 +41,8 @@ void tp_accounting_relayed(
 		struct tp_accounting *accounting, uint32_t account, bool is_up, size_t data_len);
 void tp_accounting_allocated(struct tp_accounting *accounting, const struct tp_turn *turn,
 		const struct tp_allocation *alloc);
+void tp_accounting_moved(struct tp_accounting *accounting, const struct tp_turn *turn,
+		const struct tp_allocation *alloc, const struct tp_tuple *from);
 void tp_accounting_ended(struct tp_accounting *accounting, const struct tp_turn *turn,
 		const struct tp_allocation *alloc, enum tp_turn_end why, uint64_t now_ns);
 void tp_accounting_peers_past(struct tp_accounting *accounting, const struct tp_turn *turn,

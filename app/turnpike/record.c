@@ -88,6 +88,14 @@ void tp_record_put_peers(struct tp_log_fields *to, const struct tp_allocation_in
 	put_peers(to, peers, n);
 }
 
+void tp_record_put_moved(struct tp_log_fields *to, const struct tp_allocation_info *info,
+		const struct tp_tuple *from)
+{
+	put_identity(to, info, wall_offset());
+	tp_log_put_address(to, "client_before", &from->client);
+	tp_log_put_address(to, "server_before", &from->server);
+}
+
 void tp_record_put_end(struct tp_log_fields *to, const struct tp_allocation_info *info,
 		const struct tp_addr peers[], uint32_t n, enum tp_turn_end why, uint64_t now_ns)
 {

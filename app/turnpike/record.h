@@ -21,6 +21,10 @@ void tp_record_put_start(struct tp_log_fields *to, const struct tp_allocation_in
 void tp_record_put_peers(struct tp_log_fields *to, const struct tp_allocation_info *info,
 		const struct tp_addr peers[], uint32_t n);
 
+/** The client is at another five-tuple now (RFC 8016). */
+void tp_record_put_moved(struct tp_log_fields *to, const struct tp_allocation_info *info,
+		const struct tp_tuple *from);
+
 /** The end; tp_record_put_sum() is due. */
 void tp_record_put_end(struct tp_log_fields *to, const struct tp_allocation_info *info,
 		const struct tp_addr peers[], uint32_t n, enum tp_turn_end why, uint64_t now_ns);

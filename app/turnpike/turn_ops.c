@@ -155,16 +155,9 @@ static void on_allocated(void *ctx, const struct tp_allocation *alloc)
 
 static void on_moved(void *ctx, const struct tp_allocation *alloc, const struct tp_tuple *from)
 {
-	char was[TP_ADDR_STRLEN], is[TP_ADDR_STRLEN];
-	const struct tp_daemon *d = ctx;
-	struct tp_allocation_info info;
+	struct tp_daemon *d = ctx;
 
-	if (!d->conf->logs_allocations)
-		return;
-	tp_allocation_info(d->turn, alloc, &info);
-	tp_info("allocation %llu moved: client %s, was %s", (unsigned long long)info.id,
-			tp_addr_format(&info.tuple->client, is),
-			tp_addr_format(&from->client, was));
+	tp_accounting_moved(d->accounting, d->turn, alloc, from);
 }
 
 static void on_ended(void *ctx, const struct tp_allocation *alloc, enum tp_turn_end why)

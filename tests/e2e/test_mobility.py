@@ -36,6 +36,12 @@ def walker(one):
     return make
 
 
+def shown(sock):
+    """The address as records have it."""
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def client_at(net, family, sock):
     return turn.Client(sock, (net.LISTEN[family], 3478))
 
@@ -77,6 +83,8 @@ def test_channels_follow_the_client(one, start, open_client, walker, mode, to_fa
     assert old.refresh().error == 437
     call.both(b"and the peer heard none of it")
     relays.check_sums(relay.settled())
+    (moved,) = [line for line in relay.lines if "allocation_moved" in line]
+    assert f'client="{shown(new.sock)}" ' in moved and f'client_before="{shown(old.sock)}" ' in moved
 
 
 @pytest.mark.parametrize("mode", ["copy", "off", "dpdk"])

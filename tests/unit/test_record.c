@@ -198,6 +198,27 @@ static void peers_of_before(void **state)
 }
 
 /* Without NAT there is nothing else to tell. */
+static void where_the_client_was_before(void **state)
+{
+	const struct tp_tuple from = { .client = addr("2001:db8:7::7", 1234),
+		.server = addr("2001:db8::1", 3478) };
+	struct tp_tuple tuple;
+	const struct tp_allocation_info info = some_info(&tuple);
+	struct tp_log_fields f;
+	json_t *o;
+
+	(void)state;
+	tp_log_fields_init(&f, true);
+	tp_record_put_moved(&f, &info, &from);
+	o = parsed(&f);
+	assert_int_equal(json_integer_value(json_object_get(o, "id")), 42);
+	assert_text(o, "client", "198.51.100.7:4000");
+	assert_text(o, "client_before", "[2001:db8:7::7]:1234");
+	assert_text(o, "server_before", "[2001:db8::1]:3478");
+	assert_text(o, "user", "alice");
+	json_decref(o);
+}
+
 static void local_addresses_only_behind_nat(void **state)
 {
 	struct tp_tuple tuple;
@@ -223,6 +244,7 @@ int main(void)
 		cmocka_unit_test(reasons_have_names),
 		cmocka_unit_test(names_of_users),
 		cmocka_unit_test(peers_of_before),
+		cmocka_unit_test(where_the_client_was_before),
 		cmocka_unit_test(local_addresses_only_behind_nat),
 	};
 
