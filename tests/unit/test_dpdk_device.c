@@ -17,6 +17,7 @@
 #define MTU 1500
 #define LINE 64 /* bytes of a cache line */
 #define TRIES 5000
+#define SETTLE_USEC 100000 /* a memif whose link is down is still being taken apart */
 
 static struct tp_bpf_ports ports[TP_BPF_MAX_RELAYS];
 static struct tp_bpf_accept accepted;
@@ -199,6 +200,7 @@ static uint32_t check_client(const struct end *server, const char *options)
 	}
 	lost = end_of(&client);
 	wait_for_link(server, false);
+	usleep(SETTLE_USEC);
 	return lost;
 }
 
