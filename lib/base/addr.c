@@ -103,7 +103,7 @@ static char *put_v6(char *to, const uint8_t ip[16])
 	uint16_t group[8];
 	int at, run;
 
-	for (int i = 0; i < 8; i++)
+	for (size_t i = 0; i < 8; i++)
 		group[i] = (uint16_t)(ip[2 * i] << 8 | ip[2 * i + 1]);
 	run = longest_run(group, &at);
 	for (int i = 0; i < 8; i++) {
@@ -128,8 +128,7 @@ static char *put_ip(char *to, const struct tp_addr *a)
 		return put_v4(to, a->ip);
 	if (a->family == TP_IPV6)
 		return put_v6(to, a->ip);
-	memcpy(to, "none", 4);
-	return to + 4;
+	return stpcpy(to, "none");
 }
 
 char *tp_addr_format(const struct tp_addr *a, char buf[TP_ADDR_STRLEN])

@@ -58,6 +58,12 @@ static void put(struct tp_log_fields *f, const char *text, size_t n)
 	f->len += n;
 }
 
+static char *copy(char *to, const char *text, size_t n)
+{
+	memcpy(to, text, n);
+	return to + n;
+}
+
 static void put_name(struct tp_log_fields *f, const char *name)
 {
 	size_t n = strlen(name);
@@ -68,12 +74,12 @@ static void put_name(struct tp_log_fields *f, const char *name)
 	if (f->is_json) {
 		*to++ = ',';
 		*to++ = '"';
-		to = (char *)memcpy(to, name, n) + n;
+		to = copy(to, name, n);
 		*to++ = '"';
 		*to++ = ':';
 	} else {
 		*to++ = ' ';
-		to = (char *)memcpy(to, name, n) + n;
+		to = copy(to, name, n);
 		*to++ = '=';
 	}
 	f->len = (size_t)(to - f->text);

@@ -131,6 +131,10 @@ class Relay:
             self.is_read.wait()
             self.lines.append(line.rstrip("\n"))
 
+    def wait_said(self, text):
+        """A line of the log comes some milliseconds after what it tells of."""
+        wait_for(f"`{text}` in the log", lambda: text in self.log)
+
     def hang_up(self):
         """Close our end of its stderr: once the read that waits there has had a line."""
         with open(os.devnull, "rb") as nothing:

@@ -63,7 +63,7 @@ def test_draining_with_nowhere_to_send_clients_refuses(one, start, open_client):
     relay = start(one)
     relay.ctl("drain")
     assert open_client(one, 4).allocate_request().error == 508
-    assert any("new ones are refused" in line for line in relay.lines)
+    relay.wait_said("new ones are refused")
 
 
 def test_full(one, start, open_client):

@@ -117,7 +117,8 @@ def test_a_broken_file_changes_nothing(one, make_relay, open_client):
     code, answer = reload(relay, check=False)
     assert code == 1 and not answer["ok"]
     assert any("relay.ports.max: 70000" in error for error in answer["errors"]), answer
-    assert "relay.ports.max: 70000" in relay.log and "nothing was changed" in relay.log
+    relay.wait_said("relay.ports.max: 70000")
+    relay.wait_said("nothing was changed")
     call.both(b"still here")
     assert relay.stats()["reload"]["reloads_failed"] == 1
 
@@ -136,6 +137,6 @@ def test_what_takes_a_restart_is_named_and_stays(one, make_relay, open_client):
         {"option": "relay.ports.min", "running": "49152", "file": "50000"},
         {"option": "dscp", "running": "copy", "file": "clear"},
     ]
-    assert "relay.ports.min: 50000 in the file, stays 49152" in relay.log
+    relay.wait_said("relay.ports.min: 50000 in the file, stays 49152")
     call = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[4]), 4).wait_fast()
     call.both(b"works")
