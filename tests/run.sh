@@ -183,9 +183,18 @@ fi
 if has e2e && $have_gcc; then
 	check coturn app/fetch_coturn.sh build-coturn || true
 	check webrtc tests/e2e/fetch_webrtc.sh build-webrtc || true
-	end_to_end e2e build-gcc tests/e2e
-	# Once more, on DPDK ports, what has not been run in that mode.
+	end_to_end e2e build-gcc tests/e2e --ignore=tests/e2e/test_uclient.py
+	# Coturn's clients take their time, most of which they sleep: beside them, and on DPDK ports, once
+	# more what has not been run in that mode.
+	set -m # a process group of its own, which hears SIGINT
+	end_to_end e2e-uclient build-gcc tests/e2e/test_uclient.py >"$results/e2e-uclient.said" &
+	uclient=$!
+	set +m
+	trap 'kill -INT -- "-$uclient" 2>/dev/null && wait || true' EXIT
 	TURNPIKE_MODE=dpdk end_to_end e2e-dpdk build-gcc tests/e2e
+	wait "$uclient" || true
+	trap - EXIT
+	cat "$results/e2e-uclient.said"
 fi
 
 python3 tests/tally.py "$results/cases"
