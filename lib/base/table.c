@@ -16,9 +16,19 @@ static uint32_t hash_of(const struct tp_table *t, const struct tp_bytes *key)
 	return (uint32_t)XXH3_64bits_withSeed(key->data, key->len, t->seed);
 }
 
-static uint32_t hash_of_entry(const struct tp_table *t, const struct tp_link *link)
+static struct tp_link *link_of(const struct tp_table *t, void *entry)
 {
-	const struct tp_bytes key = t->key(link);
+	return (struct tp_link *)(void *)((char *)entry + t->link_at);
+}
+
+static void *entry_of(const struct tp_table *t, const struct tp_link *link)
+{
+	return (char *)(uintptr_t)link - t->link_at;
+}
+
+static uint32_t hash_of_entry(const struct tp_table *t, const void *entry)
+{
+	const struct tp_bytes key = t->key(entry);
 
 	return hash_of(t, &key);
 }
@@ -46,7 +56,7 @@ static void move_chain(struct tp_table *t, struct tp_link *link)
 
 	for (; link != NULL; link = next) {
 		next = link->next;
-		push(&t->chains[hash_of_entry(t, link) & t->mask], link);
+		push(&t->chains[hash_of_entry(t, entry_of(t, link)) & t->mask], link);
 	}
 }
 
@@ -85,34 +95,34 @@ static bool is_crowded(const struct tp_table *t)
 	return t->n >= (t->chains == NULL ? FEW : t->mask + 1) && t->mask < CHAINS_MAX - 1;
 }
 
-struct tp_link *tp_table_find(const struct tp_table *t, const void *key, size_t len)
+void *tp_table_find(const struct tp_table *t, const void *key, size_t len)
 {
 	/* Nothing of the table is written through it. */
 	struct tp_table *own = (struct tp_table *)(uintptr_t)t;
 	struct tp_link *link = *chain_of(own, hash_of(t, &(struct tp_bytes){ key, len }));
 
 	for (; link != NULL; link = link->next) {
-		const struct tp_bytes at = t->key(link);
+		const struct tp_bytes at = t->key(entry_of(t, link));
 
 		if (at.len == len && memcmp(at.data, key, len) == 0)
-			return link;
+			return entry_of(t, link);
 	}
 	return NULL;
 }
 
-void tp_table_add(struct tp_table *t, struct tp_link *link)
+void tp_table_add(struct tp_table *t, void *entry)
 {
 	if (t->old != NULL)
 		move_some(t);
 	else if (is_crowded(t))
 		grow(t);
-	push(chain_of(t, hash_of_entry(t, link)), link);
+	push(chain_of(t, hash_of_entry(t, entry)), link_of(t, entry));
 	t->n++;
 }
 
-void tp_table_remove(struct tp_table *t, struct tp_link *link)
+void tp_table_remove(struct tp_table *t, void *entry)
 {
-	struct tp_link **at = chain_of(t, hash_of_entry(t, link));
+	struct tp_link **at = chain_of(t, hash_of_entry(t, entry)), *link = link_of(t, entry);
 
 	while (*at != link) {
 		assert(*at != NULL);
@@ -126,5 +136,5 @@ void tp_table_clear(struct tp_table *t)
 {
 	free(t->chains);
 	free(t->old);
-	*t = tp_table(t->key, t->seed);
+	*t = tp_table(t->key, t->link_at, t->seed);
 }

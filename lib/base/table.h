@@ -27,10 +27,20 @@ struct tp_link {
 };
 
 /** The key of an entry, which must not change while the entry is in the table. */
-typedef struct tp_bytes tp_table_key(const struct tp_link *link);
+typedef struct tp_bytes tp_table_key(const void *entry);
+
+/* Such a function, for entries of a type that have their key, without padding, in a member. */
+#define TP_TABLE_KEY(function, type, member)                               \
+	static struct tp_bytes function(const void *entry)                 \
+	{                                                                  \
+		const type *e = entry;                                     \
+                                                                           \
+		return (struct tp_bytes){ &e->member, sizeof(e->member) }; \
+	}
 
 struct tp_table {
 	tp_table_key *key;
+	size_t link_at; /* in an entry */
 	uint64_t seed;
 	struct tp_link *only;    /* the chain of a table that has few */
 	struct tp_link **chains; /* mask + 1 of them; NULL: only that one */
@@ -38,23 +48,20 @@ struct tp_table {
 	uint32_t n, mask, old_mask, moved;
 };
 
-/* The entry of a type that a link is in. */
-#define TP_ENTRY(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
-
-/** An empty one, which holds no memory. */
-static inline struct tp_table tp_table(tp_table_key *key, uint64_t seed)
+/** An empty one, which holds no memory.  @param link_at  offset of the link in an entry */
+static inline struct tp_table tp_table(tp_table_key *key, size_t link_at, uint64_t seed)
 {
-	return (struct tp_table){ .key = key, .seed = seed };
+	return (struct tp_table){ .key = key, .link_at = link_at, .seed = seed };
 }
 
-/** @return the link of the entry with this key, or NULL */
-struct tp_link *tp_table_find(const struct tp_table *t, const void *key, size_t len);
+/** @return the entry with this key, or NULL */
+void *tp_table_find(const struct tp_table *t, const void *key, size_t len);
 
 /** Add an entry whose key no other has. */
-void tp_table_add(struct tp_table *t, struct tp_link *link);
+void tp_table_add(struct tp_table *t, void *entry);
 
 /** Remove an entry that is in the table. */
-void tp_table_remove(struct tp_table *t, struct tp_link *link);
+void tp_table_remove(struct tp_table *t, void *entry);
 
 /** Free the chains; entries that are still in it are the owner's to free.  It is empty then. */
 void tp_table_clear(struct tp_table *t);

@@ -92,36 +92,21 @@ struct tp_hops {
 
 /* Tables. */
 
-static struct tp_bytes key_of_link(const struct tp_link *at)
-{
-	const struct link *link = TP_ENTRY(at, struct link, by_index);
+TP_TABLE_KEY(key_of_link, struct link, ifindex)
 
-	return (struct tp_bytes){ &link->ifindex, sizeof(link->ifindex) };
-}
+TP_TABLE_KEY(key_of_neigh, struct neigh, key)
 
-static struct tp_bytes key_of_neigh(const struct tp_link *at)
-{
-	const struct neigh *neigh = TP_ENTRY(at, struct neigh, by_key);
-
-	return (struct tp_bytes){ &neigh->key, sizeof(neigh->key) };
-}
-
-static struct tp_bytes key_of_hop(const struct tp_link *at)
-{
-	const struct hop *hop = TP_ENTRY(at, struct hop, by_key);
-
-	return (struct tp_bytes){ &hop->key, sizeof(hop->key) };
-}
+TP_TABLE_KEY(key_of_hop, struct hop, key)
 
 static void link_add(struct tp_hops *h, struct link *link)
 {
-	tp_table_add(&h->by_index, &link->by_index);
+	tp_table_add(&h->by_index, link);
 	LIST_INSERT_HEAD(&h->all, link, of_hops);
 }
 
 static void link_remove(struct tp_hops *h, struct link *link)
 {
-	tp_table_remove(&h->by_index, &link->by_index);
+	tp_table_remove(&h->by_index, link);
 	LIST_REMOVE(link, of_hops);
 }
 
@@ -294,9 +279,7 @@ static bool neigh_use(struct tp_hops *h, struct neigh *neigh)
 
 static struct neigh *neigh_find(const struct tp_hops *h, const struct neigh_key *key)
 {
-	struct tp_link *at = tp_table_find(&h->neighs, key, sizeof(*key));
-
-	return at != NULL ? TP_ENTRY(at, struct neigh, by_key) : NULL;
+	return tp_table_find(&h->neighs, key, sizeof(*key));
 }
 
 static struct neigh *neigh_new(struct tp_hops *h, struct link *link, const struct neigh_key *key)
@@ -306,7 +289,7 @@ static struct neigh *neigh_new(struct tp_hops *h, struct link *link, const struc
 	if (neigh == NULL)
 		return NULL;
 	neigh->key = *key;
-	tp_table_add(&h->neighs, &neigh->by_key);
+	tp_table_add(&h->neighs, neigh);
 	neigh->link = link;
 	LIST_INSERT_HEAD(&link->neighs, neigh, of_link);
 	neigh_hurry(neigh);
@@ -327,7 +310,7 @@ static void neigh_put(struct tp_hops *h, struct neigh *neigh)
 		return;
 	LIST_REMOVE(neigh, of_link);
 	TAILQ_REMOVE(&h->turns, neigh, turn);
-	tp_table_remove(&h->neighs, &neigh->by_key);
+	tp_table_remove(&h->neighs, neigh);
 	vlan_put(h, neigh->link);
 	free(neigh);
 }
@@ -341,7 +324,7 @@ static struct hop *hop_new(struct tp_hops *h, const struct hop_key *key)
 	if (hop == NULL)
 		return NULL;
 	hop->key = *key;
-	tp_table_add(&h->hops, &hop->by_key);
+	tp_table_add(&h->hops, hop);
 	LIST_INSERT_HEAD(&key->neigh->hops, hop, of_neigh);
 	hop_publish(h, hop);
 	return hop;
@@ -349,16 +332,12 @@ static struct hop *hop_new(struct tp_hops *h, const struct hop_key *key)
 
 static struct hop *hop_find(const struct tp_hops *h, const struct hop_key *key)
 {
-	struct tp_link *at = tp_table_find(&h->hops, key, sizeof(*key));
-
-	return at != NULL ? TP_ENTRY(at, struct hop, by_key) : NULL;
+	return tp_table_find(&h->hops, key, sizeof(*key));
 }
 
 static struct link *link_find(const struct tp_hops *h, unsigned int ifindex)
 {
-	struct tp_link *at = tp_table_find(&h->by_index, &ifindex, sizeof(ifindex));
-
-	return at != NULL ? TP_ENTRY(at, struct link, by_index) : NULL;
+	return tp_table_find(&h->by_index, &ifindex, sizeof(ifindex));
 }
 
 int tp_hops_get(struct tp_hops *h, const struct tp_nl_route *route, struct tp_hop **out)
@@ -397,7 +376,7 @@ void tp_hops_put(struct tp_hops *h, struct tp_hop *shown)
 	if (hop->nh != NULL)
 		tp_grace_retire(h->grace, next_hop_release, NULL, hop->nh);
 	LIST_REMOVE(hop, of_neigh);
-	tp_table_remove(&h->hops, &hop->by_key);
+	tp_table_remove(&h->hops, hop);
 	free(hop);
 	neigh_put(h, neigh);
 }
@@ -614,9 +593,9 @@ int tp_hops_new(const struct tp_resolver_conf *conf, void (*on_change)(const str
 	/* Up to 256 bytes are never cut short. */
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		abort();
-	h->by_index = tp_table(key_of_link, seed);
-	h->neighs = tp_table(key_of_neigh, seed);
-	h->hops = tp_table(key_of_hop, seed);
+	h->by_index = tp_table(key_of_link, offsetof(struct link, by_index), seed);
+	h->neighs = tp_table(key_of_neigh, offsetof(struct neigh, by_key), seed);
+	h->hops = tp_table(key_of_hop, offsetof(struct hop, by_key), seed);
 	TAILQ_INIT(&h->turns);
 	h->n_links = conf->n_ifindexes;
 	for (i = 0; i < h->n_links; i++) {

@@ -52,18 +52,11 @@ struct tp_resolver {
 	bool is_dirty;     /* routes have changed since */
 };
 
-static struct tp_bytes key_of_route(const struct tp_link *link)
-{
-	const struct tp_route *route = TP_ENTRY(link, struct tp_route, by_key);
-
-	return (struct tp_bytes){ &route->key, sizeof(route->key) };
-}
+TP_TABLE_KEY(key_of_route, struct tp_route, key)
 
 static struct tp_route *route_find(const struct tp_resolver *r, const struct route_key *key)
 {
-	struct tp_link *link = tp_table_find(&r->routes, key, sizeof(*key));
-
-	return link != NULL ? TP_ENTRY(link, struct tp_route, by_key) : NULL;
+	return tp_table_find(&r->routes, key, sizeof(*key));
 }
 
 static void route_point(const struct tp_route *route, const struct tp_next_hop *nh)
@@ -129,7 +122,7 @@ static void route_put(struct tp_resolver *r, struct tp_route *route)
 		return;
 	route_move(r, route, NULL);
 	TAILQ_REMOVE(&r->turns, route, turn);
-	tp_table_remove(&r->routes, &route->by_key);
+	tp_table_remove(&r->routes, route);
 	free(route);
 }
 
@@ -140,7 +133,7 @@ static struct tp_route *route_new(struct tp_resolver *r, const struct route_key 
 	if (route == NULL)
 		return NULL;
 	route->key = *key;
-	tp_table_add(&r->routes, &route->by_key);
+	tp_table_add(&r->routes, route);
 	route->sweep = r->sweep - 1;
 	TAILQ_INSERT_HEAD(&r->turns, route, turn);
 	return route;
@@ -305,7 +298,7 @@ int tp_resolver_new(const struct tp_resolver_conf *conf, struct tp_resolver **ou
 	/* Up to 256 bytes are never cut short. */
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		abort();
-	r->routes = tp_table(key_of_route, seed);
+	r->routes = tp_table(key_of_route, offsetof(struct tp_route, by_key), seed);
 	TAILQ_INIT(&r->turns);
 	*out = r;
 	return 0;

@@ -18,24 +18,16 @@ struct tp_addr tp_leg_external(const struct tp_turn *turn, const struct tp_leg *
 
 /* ---- tables ---- */
 
-static struct tp_bytes key_of_allocation(const struct tp_link *link)
-{
-	const struct tp_allocation *alloc = TP_ENTRY(link, struct tp_allocation, by_tuple);
+TP_TABLE_KEY(key_of_allocation, struct tp_allocation, tuple)
 
-	return (struct tp_bytes){ &alloc->tuple, sizeof(alloc->tuple) };
-}
-
-static struct tp_bytes key_of_reservation(const struct tp_link *link)
-{
-	const struct tp_reservation *r = TP_ENTRY(link, struct tp_reservation, by_token);
-
-	return (struct tp_bytes){ r->token, sizeof(r->token) };
-}
+TP_TABLE_KEY(key_of_reservation, struct tp_reservation, token)
 
 void tp_allocations_init(struct tp_turn *turn)
 {
-	turn->by_tuple = tp_table(key_of_allocation, tp_turn_hash_seed);
-	turn->by_token = tp_table(key_of_reservation, tp_turn_hash_seed);
+	turn->by_tuple = tp_table(key_of_allocation, offsetof(struct tp_allocation, by_tuple),
+			tp_turn_hash_seed);
+	turn->by_token = tp_table(key_of_reservation, offsetof(struct tp_reservation, by_token),
+			tp_turn_hash_seed);
 }
 
 void tp_allocations_fini(struct tp_turn *turn)
@@ -58,10 +50,9 @@ void tp_allocations_fini(struct tp_turn *turn)
 
 struct tp_allocation *tp_allocation_find(struct tp_turn *turn, const struct tp_tuple *tuple)
 {
-	struct tp_link *link = tp_table_find(&turn->by_tuple, tuple, sizeof(*tuple));
+	struct tp_allocation *alloc = tp_table_find(&turn->by_tuple, tuple, sizeof(*tuple));
 
-	return link != NULL ? TP_ENTRY(link, struct tp_allocation, by_tuple)
-			    : tp_mobility_find(turn, tuple);
+	return alloc != NULL ? alloc : tp_mobility_find(turn, tuple);
 }
 
 struct tp_allocation *tp_allocation_of_port(
@@ -144,7 +135,7 @@ struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tu
 	if (account_open(turn, alloc) < 0)
 		goto err_timers;
 	alloc->tuple = *tuple;
-	tp_table_add(&turn->by_tuple, &alloc->by_tuple);
+	tp_table_add(&turn->by_tuple, alloc);
 	take_slot(turn, alloc);
 	alloc->id = ++turn->next_id;
 	alloc->created_ns = now_ns;
@@ -172,7 +163,7 @@ static void allocation_free(struct tp_turn *turn, struct tp_allocation *alloc)
 {
 	assert(LIST_EMPTY(&alloc->channels) && LIST_EMPTY(&alloc->permissions));
 	tp_mobility_end(turn, alloc);
-	tp_table_remove(&turn->by_tuple, &alloc->by_tuple);
+	tp_table_remove(&turn->by_tuple, alloc);
 	tp_timers_unreserve(&turn->timers, 2);
 	give_slot(turn, alloc);
 	tp_quota_give(turn->quota, alloc->user);
@@ -267,9 +258,9 @@ void tp_allocation_move(
 {
 	tp_peers_hide(turn, alloc);
 	tp_client_left(turn, &alloc->tuple);
-	tp_table_remove(&turn->by_tuple, &alloc->by_tuple);
+	tp_table_remove(&turn->by_tuple, alloc);
 	alloc->tuple = *tuple;
-	tp_table_add(&turn->by_tuple, &alloc->by_tuple);
+	tp_table_add(&turn->by_tuple, alloc);
 	tp_client_came(turn, &alloc->tuple);
 	/* Permissions are told again with their next indication, as at first. */
 	for (unsigned at = 0; at < 2; at++)
@@ -294,7 +285,7 @@ struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const uint8_t to
 	r->relay = relay;
 	r->port = port;
 	r->timer.kind = TP_TIMER_RESERVATION;
-	tp_table_add(&turn->by_token, &r->by_token);
+	tp_table_add(&turn->by_token, r);
 	tp_timer_set(&turn->timers, &r->timer, deadline_ns);
 	turn->count.reservations++;
 	return r;
@@ -302,9 +293,7 @@ struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const uint8_t to
 
 struct tp_reservation *tp_reservation_find(struct tp_turn *turn, const uint8_t *token)
 {
-	struct tp_link *link = tp_table_find(&turn->by_token, token, TP_TOKEN_LEN);
-
-	return link != NULL ? TP_ENTRY(link, struct tp_reservation, by_token) : NULL;
+	return tp_table_find(&turn->by_token, token, TP_TOKEN_LEN);
 }
 
 void tp_reservation_end(struct tp_turn *turn, struct tp_reservation *r, bool keep_port)
@@ -313,12 +302,14 @@ void tp_reservation_end(struct tp_turn *turn, struct tp_reservation *r, bool kee
 		tp_ports_give(turn->relays[r->relay].ports, r->port);
 	tp_timer_cancel(&turn->timers, &r->timer);
 	tp_timers_unreserve(&turn->timers, 1);
-	tp_table_remove(&turn->by_token, &r->by_token);
+	tp_table_remove(&turn->by_token, r);
 	turn->count.reservations--;
 	free(r);
 }
 
 /* ---- time ---- */
+
+#define OWNER(timer, type) ((type *)(void *)((char *)(timer)-offsetof(type, timer)))
 
 static void leg_expired(struct tp_turn *turn, struct tp_leg *leg)
 {
@@ -335,17 +326,16 @@ void tp_turn_expire(struct tp_turn *turn, uint64_t now_ns)
 	while ((timer = tp_timers_pop(&turn->timers, now_ns)) != NULL) {
 		switch ((enum tp_timer_kind)timer->kind) {
 		case TP_TIMER_LEG:
-			leg_expired(turn, TP_ENTRY(timer, struct tp_leg, timer));
+			leg_expired(turn, OWNER(timer, struct tp_leg));
 			break;
 		case TP_TIMER_PERMISSION:
-			tp_permission_end(turn, TP_ENTRY(timer, struct tp_permission, timer));
+			tp_permission_end(turn, OWNER(timer, struct tp_permission));
 			break;
 		case TP_TIMER_CHANNEL:
-			tp_channel_end(turn, TP_ENTRY(timer, struct tp_channel, timer));
+			tp_channel_end(turn, OWNER(timer, struct tp_channel));
 			break;
 		case TP_TIMER_RESERVATION:
-			tp_reservation_end(
-					turn, TP_ENTRY(timer, struct tp_reservation, timer), false);
+			tp_reservation_end(turn, OWNER(timer, struct tp_reservation), false);
 			break;
 		}
 	}

@@ -21,24 +21,16 @@ struct tp_mobile {
 	struct tp_link by_id, by_next;
 };
 
-static struct tp_bytes key_of_id(const struct tp_link *link)
-{
-	const struct tp_mobile *m = TP_ENTRY(link, struct tp_mobile, by_id);
+TP_TABLE_KEY(key_of_id, struct tp_mobile, id)
 
-	return (struct tp_bytes){ &m->id, sizeof(m->id) };
-}
-
-static struct tp_bytes key_of_next(const struct tp_link *link)
-{
-	const struct tp_mobile *m = TP_ENTRY(link, struct tp_mobile, by_next);
-
-	return (struct tp_bytes){ &m->next, sizeof(m->next) };
-}
+TP_TABLE_KEY(key_of_next, struct tp_mobile, next)
 
 void tp_mobility_init(struct tp_turn *turn)
 {
-	turn->mobility.by_id = tp_table(key_of_id, tp_turn_hash_seed);
-	turn->mobility.by_next = tp_table(key_of_next, tp_turn_hash_seed);
+	turn->mobility.by_id =
+			tp_table(key_of_id, offsetof(struct tp_mobile, by_id), tp_turn_hash_seed);
+	turn->mobility.by_next = tp_table(
+			key_of_next, offsetof(struct tp_mobile, by_next), tp_turn_hash_seed);
 }
 
 int tp_mobility_allow(struct tp_turn *turn, bool is_allowed)
@@ -66,16 +58,14 @@ void tp_mobility_fini(struct tp_turn *turn)
 
 static struct tp_mobile *mobile_of(const struct tp_turn *turn, uint64_t id)
 {
-	struct tp_link *link = tp_table_find(&turn->mobility.by_id, &id, sizeof(id));
-
-	return link != NULL ? TP_ENTRY(link, struct tp_mobile, by_id) : NULL;
+	return tp_table_find(&turn->mobility.by_id, &id, sizeof(id));
 }
 
 struct tp_allocation *tp_mobility_find(struct tp_turn *turn, const struct tp_tuple *tuple)
 {
-	struct tp_link *link = tp_table_find(&turn->mobility.by_next, tuple, sizeof(*tuple));
+	const struct tp_mobile *m = tp_table_find(&turn->mobility.by_next, tuple, sizeof(*tuple));
 
-	return link != NULL ? TP_ENTRY(link, struct tp_mobile, by_next)->alloc : NULL;
+	return m != NULL ? m->alloc : NULL;
 }
 
 int tp_mobility_start(struct tp_turn *turn, struct tp_allocation *alloc)
@@ -87,7 +77,7 @@ int tp_mobility_start(struct tp_turn *turn, struct tp_allocation *alloc)
 	m->id = alloc->id;
 	m->alloc = alloc;
 	m->serial = 1;
-	tp_table_add(&turn->mobility.by_id, &m->by_id);
+	tp_table_add(&turn->mobility.by_id, m);
 	alloc->is_mobile = true;
 	turn->count.mobile++;
 	return 0;
@@ -97,7 +87,7 @@ static void stop_moving(struct tp_turn *turn, struct tp_mobile *m)
 {
 	if (!m->alloc->is_moving)
 		return;
-	tp_table_remove(&turn->mobility.by_next, &m->by_next);
+	tp_table_remove(&turn->mobility.by_next, m);
 	m->alloc->is_moving = false;
 	tp_client_left(turn, &m->next);
 }
@@ -109,7 +99,7 @@ void tp_mobility_end(struct tp_turn *turn, struct tp_allocation *alloc)
 	if (m == NULL)
 		return;
 	stop_moving(turn, m);
-	tp_table_remove(&turn->mobility.by_id, &m->by_id);
+	tp_table_remove(&turn->mobility.by_id, m);
 	free(m);
 	turn->count.mobile--;
 }
@@ -202,7 +192,7 @@ void tp_mobility_prepare(struct tp_turn *turn, const struct tp_turn_now *now,
 		if (alloc->is_moving)
 			complete(turn, m);
 		m->next = *tuple;
-		tp_table_add(&turn->mobility.by_next, &m->by_next);
+		tp_table_add(&turn->mobility.by_next, m);
 		alloc->is_moving = true;
 		tp_client_came(turn, &m->next);
 	}

@@ -7,32 +7,20 @@
 
 /* ---- tables ---- */
 
-static struct tp_bytes key_of_permission(const struct tp_link *link)
-{
-	const struct tp_permission *perm = TP_ENTRY(link, struct tp_permission, by_ip);
+TP_TABLE_KEY(key_of_permission, struct tp_permission, key)
 
-	return (struct tp_bytes){ &perm->key, sizeof(perm->key) };
-}
+TP_TABLE_KEY(key_of_number, struct tp_channel, number_key)
 
-static struct tp_bytes key_of_number(const struct tp_link *link)
-{
-	const struct tp_channel *ch = TP_ENTRY(link, struct tp_channel, by_number);
-
-	return (struct tp_bytes){ &ch->number_key, sizeof(ch->number_key) };
-}
-
-static struct tp_bytes key_of_peer(const struct tp_link *link)
-{
-	const struct tp_channel *ch = TP_ENTRY(link, struct tp_channel, by_peer);
-
-	return (struct tp_bytes){ &ch->peer_key, sizeof(ch->peer_key) };
-}
+TP_TABLE_KEY(key_of_peer, struct tp_channel, peer_key)
 
 void tp_peers_init(struct tp_turn *turn)
 {
-	turn->by_ip = tp_table(key_of_permission, tp_turn_hash_seed);
-	turn->by_number = tp_table(key_of_number, tp_turn_hash_seed);
-	turn->by_peer = tp_table(key_of_peer, tp_turn_hash_seed);
+	turn->by_ip = tp_table(key_of_permission, offsetof(struct tp_permission, by_ip),
+			tp_turn_hash_seed);
+	turn->by_number = tp_table(
+			key_of_number, offsetof(struct tp_channel, by_number), tp_turn_hash_seed);
+	turn->by_peer = tp_table(
+			key_of_peer, offsetof(struct tp_channel, by_peer), tp_turn_hash_seed);
 }
 
 void tp_peers_fini(struct tp_turn *turn)
@@ -154,18 +142,16 @@ struct tp_channel *tp_channel_by_number(
 		struct tp_turn *turn, const struct tp_allocation *alloc, uint16_t number)
 {
 	const struct tp_channel_number_key key = { alloc->id, number };
-	struct tp_link *link = tp_table_find(&turn->by_number, &key, sizeof(key));
 
-	return link != NULL ? TP_ENTRY(link, struct tp_channel, by_number) : NULL;
+	return tp_table_find(&turn->by_number, &key, sizeof(key));
 }
 
 struct tp_channel *tp_channel_by_peer(
 		struct tp_turn *turn, const struct tp_allocation *alloc, const struct tp_addr *peer)
 {
 	const struct tp_permission_key key = { alloc->id, *peer, 0 };
-	struct tp_link *link = tp_table_find(&turn->by_peer, &key, sizeof(key));
 
-	return link != NULL ? TP_ENTRY(link, struct tp_channel, by_peer) : NULL;
+	return tp_table_find(&turn->by_peer, &key, sizeof(key));
 }
 
 struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *alloc,
@@ -184,8 +170,8 @@ struct tp_channel *tp_channel_new(struct tp_turn *turn, struct tp_allocation *al
 	ch->timer.kind = TP_TIMER_CHANNEL;
 	ch->number_key = (struct tp_channel_number_key){ alloc->id, number };
 	ch->peer_key = (struct tp_permission_key){ alloc->id, *peer, 0 };
-	tp_table_add(&turn->by_number, &ch->by_number);
-	tp_table_add(&turn->by_peer, &ch->by_peer);
+	tp_table_add(&turn->by_number, ch);
+	tp_table_add(&turn->by_peer, ch);
 	ch->perm = perm;
 	LIST_INSERT_HEAD(&alloc->channels, ch, of_alloc);
 	LIST_INSERT_HEAD(&perm->channels, ch, of_perm);
@@ -206,9 +192,8 @@ static struct tp_permission *permission_get(
 		struct tp_turn *turn, const struct tp_allocation *alloc, const struct tp_addr *peer)
 {
 	const struct tp_permission_key key = { alloc->id, tp_addr_ip_only(peer), 0 };
-	struct tp_link *link = tp_table_find(&turn->by_ip, &key, sizeof(key));
 
-	return link != NULL ? TP_ENTRY(link, struct tp_permission, by_ip) : NULL;
+	return tp_table_find(&turn->by_ip, &key, sizeof(key));
 }
 
 struct tp_permission *tp_permission_find(
@@ -234,7 +219,7 @@ static struct tp_permission *permission_new(
 	perm->key = (struct tp_permission_key){ alloc->id, tp_addr_ip_only(peer), 0 };
 	perm->timer.kind = TP_TIMER_PERMISSION;
 	perm->alloc = alloc;
-	tp_table_add(&turn->by_ip, &perm->by_ip);
+	tp_table_add(&turn->by_ip, perm);
 	LIST_INSERT_HEAD(&alloc->permissions, perm, of_alloc);
 	return perm;
 }
@@ -276,7 +261,7 @@ static void permission_drop(struct tp_turn *turn, struct tp_permission *perm)
 	if (tp_permission_in_force(perm) || !LIST_EMPTY(&perm->channels))
 		return;
 	tp_past_add(turn, perm->alloc, &perm->key.ip);
-	tp_table_remove(&turn->by_ip, &perm->by_ip);
+	tp_table_remove(&turn->by_ip, perm);
 	LIST_REMOVE(perm, of_alloc);
 	tp_timers_unreserve(&turn->timers, 1);
 	free(perm);
@@ -290,8 +275,8 @@ void tp_channel_end(struct tp_turn *turn, struct tp_channel *ch)
 	channel_tell(turn, ch, turn->ops.channel_cleared);
 	tp_timer_cancel(&turn->timers, &ch->timer);
 	tp_timers_unreserve(&turn->timers, 1);
-	tp_table_remove(&turn->by_number, &ch->by_number);
-	tp_table_remove(&turn->by_peer, &ch->by_peer);
+	tp_table_remove(&turn->by_number, ch);
+	tp_table_remove(&turn->by_peer, ch);
 	LIST_REMOVE(ch, of_alloc);
 	LIST_REMOVE(ch, of_perm);
 	ch->alloc->n_channels--;

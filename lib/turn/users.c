@@ -20,19 +20,14 @@ struct tp_users {
 	uint32_t n;
 };
 
-static struct tp_bytes key_of_name(const struct tp_link *link)
+static struct tp_bytes key_of_name(const void *entry)
 {
-	const struct entry *e = TP_ENTRY(link, struct entry, by_name);
+	const struct entry *e = entry;
 
 	return (struct tp_bytes){ e->user.name.data, e->user.name.len };
 }
 
-static struct tp_bytes key_of_hash(const struct tp_link *link)
-{
-	const struct entry *e = TP_ENTRY(link, struct entry, by_hash);
-
-	return (struct tp_bytes){ e->userhash, sizeof(e->userhash) };
-}
+TP_TABLE_KEY(key_of_hash, struct entry, userhash)
 
 static int add(struct tp_users *users, const struct tp_turn_user *from,
 		const struct tp_bytes *realm)
@@ -51,8 +46,8 @@ static int add(struct tp_users *users, const struct tp_turn_user *from,
 	e->user.name.data = name;
 	e->user.name.len = (uint16_t)len;
 	tp_userhash(&(struct tp_bytes){ name, len }, realm, e->userhash);
-	tp_table_add(&users->names, &e->by_name);
-	tp_table_add(&users->hashes, &e->by_hash);
+	tp_table_add(&users->names, e);
+	tp_table_add(&users->hashes, e);
 	return 0;
 }
 
@@ -64,8 +59,8 @@ int tp_users_new(const struct tp_turn_user from[], uint32_t n, const char *realm
 
 	if (users == NULL)
 		return -ENOMEM;
-	users->names = tp_table(key_of_name, tp_turn_hash_seed);
-	users->hashes = tp_table(key_of_hash, tp_turn_hash_seed);
+	users->names = tp_table(key_of_name, offsetof(struct entry, by_name), tp_turn_hash_seed);
+	users->hashes = tp_table(key_of_hash, offsetof(struct entry, by_hash), tp_turn_hash_seed);
 	users->entries = calloc(n + 1, sizeof(*users->entries));
 	if (users->entries == NULL)
 		goto err;
@@ -96,15 +91,15 @@ void tp_users_free(struct tp_users *users)
 const struct tp_user *tp_users_by_name(
 		const struct tp_users *users, const struct tp_stun_value *name)
 {
-	const struct tp_link *link = tp_table_find(&users->names, name->data, name->len);
+	const struct entry *e = tp_table_find(&users->names, name->data, name->len);
 
-	return link != NULL ? &TP_ENTRY(link, struct entry, by_name)->user : NULL;
+	return e != NULL ? &e->user : NULL;
 }
 
 const struct tp_user *tp_users_by_hash(
 		const struct tp_users *users, const struct tp_stun_value *userhash)
 {
-	const struct tp_link *link = tp_table_find(&users->hashes, userhash->data, userhash->len);
+	const struct entry *e = tp_table_find(&users->hashes, userhash->data, userhash->len);
 
-	return link != NULL ? &TP_ENTRY(link, struct entry, by_hash)->user : NULL;
+	return e != NULL ? &e->user : NULL;
 }

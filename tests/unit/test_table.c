@@ -30,24 +30,17 @@ void *__wrap_calloc(size_t n, size_t bytes)
 	return is_dry ? NULL : __real_calloc(n, bytes);
 }
 
-static struct tp_bytes key_of_thing(const struct tp_link *link)
-{
-	const struct thing *thing = TP_ENTRY(link, struct thing, link);
-
-	return (struct tp_bytes){ &thing->number, sizeof(thing->number) };
-}
+TP_TABLE_KEY(key_of_thing, struct thing, number)
 
 static struct thing *find(const struct tp_table *t, uint32_t number)
 {
-	struct tp_link *link = tp_table_find(t, &number, sizeof(number));
-
-	return link != NULL ? TP_ENTRY(link, struct thing, link) : NULL;
+	return tp_table_find(t, &number, sizeof(number));
 }
 
 static void add(struct tp_table *t, uint32_t i)
 {
 	things[i] = (struct thing){ .number = i, .is_in = true };
-	tp_table_add(t, &things[i].link);
+	tp_table_add(t, &things[i]);
 }
 
 static void check_all(const struct tp_table *t, uint32_t n)
@@ -78,7 +71,7 @@ static uint32_t longest(const struct tp_table *t)
 
 static void an_empty_table_finds_nothing_and_holds_nothing(void **state)
 {
-	struct tp_table t = tp_table(key_of_thing, 7);
+	struct tp_table t = tp_table(key_of_thing, offsetof(struct thing, link), 7);
 
 	(void)state;
 	assert_null(find(&t, 0));
@@ -88,7 +81,7 @@ static void an_empty_table_finds_nothing_and_holds_nothing(void **state)
 
 static void all_are_found_at_every_size(void **state)
 {
-	struct tp_table t = tp_table(key_of_thing, 7);
+	struct tp_table t = tp_table(key_of_thing, offsetof(struct thing, link), 7);
 	uint32_t i;
 
 	(void)state;
@@ -103,7 +96,7 @@ static void all_are_found_at_every_size(void **state)
 	assert_true(t.mask + 1 >= MANY && t.mask + 1 <= 2 * MANY);
 	assert_true(longest(&t) <= 12);
 	for (i = 0; i < MANY; i++) {
-		tp_table_remove(&t, &things[i].link);
+		tp_table_remove(&t, &things[i]);
 		things[i].is_in = false;
 		assert_null(find(&t, i));
 	}
@@ -115,7 +108,7 @@ static void all_are_found_at_every_size(void **state)
 /* Of any length, and one that is the beginning of another is not the other. */
 static void a_key_is_compared_whole(void **state)
 {
-	struct tp_table t = tp_table(key_of_thing, 7);
+	struct tp_table t = tp_table(key_of_thing, offsetof(struct thing, link), 7);
 	const uint32_t number[2] = { 1, 0 };
 
 	(void)state;
@@ -130,7 +123,7 @@ static void a_key_is_compared_whole(void **state)
 /* Begun sets of chains are finished before the next is due: no add moves more than two. */
 static void growing_is_spread_over_many_calls(void **state)
 {
-	struct tp_table t = tp_table(key_of_thing, 7);
+	struct tp_table t = tp_table(key_of_thing, offsetof(struct thing, link), 7);
 	uint32_t n_growing = 0;
 
 	(void)state;
@@ -151,7 +144,7 @@ static void growing_is_spread_over_many_calls(void **state)
 
 static void without_memory_chains_get_longer(void **state)
 {
-	struct tp_table t = tp_table(key_of_thing, 7);
+	struct tp_table t = tp_table(key_of_thing, offsetof(struct thing, link), 7);
 	uint32_t i;
 
 	(void)state;
@@ -170,7 +163,7 @@ static void without_memory_chains_get_longer(void **state)
 
 static void entries_come_and_go_while_it_grows(void **state)
 {
-	struct tp_table t = tp_table(key_of_thing, 7);
+	struct tp_table t = tp_table(key_of_thing, offsetof(struct thing, link), 7);
 	uint32_t x = 12345;
 
 	(void)state;
@@ -183,7 +176,7 @@ static void entries_come_and_go_while_it_grows(void **state)
 		/* More and more of them. */
 		at = (x >> 8) % (1 + (uint32_t)((uint64_t)i * MANY / N_CHURN));
 		if (things[at].is_in) {
-			tp_table_remove(&t, &things[at].link);
+			tp_table_remove(&t, &things[at]);
 			things[at].is_in = false;
 		} else {
 			add(&t, at);
