@@ -3,14 +3,11 @@
 
 #include "flow/account.h"
 #include "flow/frame.h"
-#include "flow/index.h"
+#include "flow/lookup.h"
 #include "flow/pages.h"
 #include "wire/channel.h"
 #include "wire/checksum.h"
 #include "wire/ip.h"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -27,12 +24,6 @@ _Static_assert(offsetof(struct tp_flow, hdr) + TP_IPV4_LEN + TP_UDP_LEN + TP_CHA
 		"IPv4 headers are in the first line");
 _Static_assert(offsetof(struct tp_flow, key) % 8 == 0, "compared by words");
 
-/* Of any kind. */
-union key {
-	union tp_flow_key flow;
-	struct tp_flow_send_key send;
-};
-
 /* Kinds that share a limit. */
 enum pool {
 	CHANNELS,
@@ -41,10 +32,7 @@ enum pool {
 };
 
 struct tp_flow_table {
-	struct tp_index index; /* to numbers of flows[] */
-	struct tp_flow *flows;
-	struct tp_flow_send_key *send_keys; /* of flows[], where they are TP_FLOW_SENDS */
-	uint64_t seed;
+	struct tp_flow_lookup lookup;
 	uint64_t label_seed; /* another one: labels are sent, and must tell nothing about the table
 			      */
 	alignas(64) struct tp_grace *grace;
@@ -57,24 +45,13 @@ struct tp_flow_table {
 	uint8_t tclass_clear;
 };
 
-/*
- * Peers' addresses and ports are the clients' choice, so a hash whose collisions do not depend on
- * its seed (CRC is linear) would let one client put thousands of keys in one line.
- */
-static inline uint64_t key_hash(uint64_t seed, const void *key, enum tp_flow_kind kind)
-{
-	/* Lengths that are constants: such a hash is a few instructions. */
-	switch (kind) {
-	case TP_FLOW_CHANNEL4:
-	case TP_FLOW_DATA4:
-		return XXH3_64bits_withSeed(key, sizeof(struct tp_flow_key4), seed);
-	case TP_FLOW_CHANNEL6:
-	case TP_FLOW_DATA6:
-		return XXH3_64bits_withSeed(key, sizeof(struct tp_flow_key6), seed);
-	default:
-		return XXH3_64bits_withSeed(key, sizeof(struct tp_flow_send_key), seed);
-	}
-}
+_Static_assert(offsetof(struct tp_flow_table, lookup) == 0, "tp_flow_lookup()");
+
+/* Of any kind. */
+union key {
+	union tp_flow_key flow;
+	struct tp_flow_send_key send;
+};
 
 static enum pool pool_of(enum tp_flow_kind kind)
 {
@@ -83,13 +60,13 @@ static enum pool pool_of(enum tp_flow_kind kind)
 
 static uint32_t number_of(const struct tp_flow_table *table, const struct tp_flow *flow)
 {
-	return (uint32_t)(flow - table->flows);
+	return (uint32_t)(flow - table->lookup.flows);
 }
 
 static const void *key_of(const struct tp_flow_table *table, const struct tp_flow *flow)
 {
 	if (flow->kind == TP_FLOW_SENDS)
-		return &table->send_keys[number_of(table, flow)];
+		return &table->lookup.send_keys[number_of(table, flow)];
 	return &flow->key;
 }
 
@@ -106,30 +83,30 @@ static void set_sizes(struct tp_flow_table *table, const struct tp_flow_table_co
 
 static size_t flows_bytes(const struct tp_flow_table *table)
 {
-	return (size_t)table_flows(table) * sizeof(*table->flows);
+	return (size_t)table_flows(table) * sizeof(*table->lookup.flows);
 }
 
 static size_t send_keys_bytes(const struct tp_flow_table *table)
 {
-	return (size_t)table_flows(table) * sizeof(*table->send_keys);
+	return (size_t)table_flows(table) * sizeof(*table->lookup.send_keys);
 }
 
 static int reserve(struct tp_flow_table *table)
 {
-	table->flows = tp_pages_reserve(flows_bytes(table));
-	if (table->flows == NULL)
+	table->lookup.flows = tp_pages_reserve(flows_bytes(table));
+	if (table->lookup.flows == NULL)
 		return -ENOMEM;
-	table->send_keys = tp_pages_reserve(send_keys_bytes(table));
-	if (table->send_keys == NULL)
+	table->lookup.send_keys = tp_pages_reserve(send_keys_bytes(table));
+	if (table->lookup.send_keys == NULL)
 		goto err_flows;
-	if (tp_index_init(&table->index, table_flows(table)) != 0)
+	if (tp_index_init(&table->lookup.index, table_flows(table)) != 0)
 		goto err_send_keys;
 	return 0;
 
 err_send_keys:
-	tp_pages_release(table->send_keys, send_keys_bytes(table));
+	tp_pages_release(table->lookup.send_keys, send_keys_bytes(table));
 err_flows:
-	tp_pages_release(table->flows, flows_bytes(table));
+	tp_pages_release(table->lookup.flows, flows_bytes(table));
 	return -ENOMEM;
 }
 
@@ -150,7 +127,8 @@ int tp_flow_table_new(const struct tp_flow_table_conf *conf, struct tp_flow_tabl
 	table->tclass_clear = conf->clears_dscp ? TCLASS_DSCP : 0;
 	table->whole_max = conf->lowest_ipv6_mtu != 0 ? conf->lowest_ipv6_mtu : UINT16_MAX;
 	set_sizes(table, conf);
-	if (getrandom(&table->seed, sizeof(table->seed), 0) != sizeof(table->seed) ||
+	if (getrandom(&table->lookup.seed, sizeof(table->lookup.seed), 0) !=
+					sizeof(table->lookup.seed) ||
 			getrandom(&table->label_seed, sizeof(table->label_seed), 0) !=
 					sizeof(table->label_seed) ||
 			reserve(table) != 0) {
@@ -171,9 +149,9 @@ void tp_flow_table_free(struct tp_flow_table *table)
 	n = tp_grace_reclaim(table->grace);
 	assert(n == 0);
 	(void)n;
-	tp_index_fini(&table->index);
-	tp_pages_release(table->send_keys, send_keys_bytes(table));
-	tp_pages_release(table->flows, flows_bytes(table));
+	tp_index_fini(&table->lookup.index);
+	tp_pages_release(table->lookup.send_keys, send_keys_bytes(table));
+	tp_pages_release(table->lookup.flows, flows_bytes(table));
 	free(table);
 }
 
@@ -183,11 +161,11 @@ static struct tp_flow *flow_get(struct tp_flow_table *table)
 	struct tp_flow *flow;
 
 	if (table->free != TP_INDEX_NONE) {
-		flow = &table->flows[table->free];
+		flow = &table->lookup.flows[table->free];
 		table->free = flow->next_free;
 	} else {
 		assert(table->n_touched < table_flows(table));
-		flow = &table->flows[table->n_touched++];
+		flow = &table->lookup.flows[table->n_touched++];
 	}
 	memset(flow, 0, sizeof(*flow));
 	return flow;
@@ -282,7 +260,7 @@ static void flow_hdr6(struct tp_flow *flow, const struct tp_flow_key6 *out, uint
 /* RFC 6437 section 3: a keyed hash of the five-tuple, and never 0, which says "no label". */
 static uint32_t flow_label(const struct tp_flow_table *table, const union tp_flow_key *out)
 {
-	uint32_t label = key_hash(table->label_seed, &out->v6, TP_FLOW_CHANNEL6) & 0xfffff;
+	uint32_t label = tp_flow_hash(table->label_seed, &out->v6, TP_FLOW_CHANNEL6) & 0xfffff;
 
 	return label != 0 ? label : 1;
 }
@@ -306,7 +284,7 @@ static void flow_build(const struct tp_flow_table *table, struct tp_flow *flow,
 			(spec->form != TP_FLOW_CHANNEL ? TP_FLOW_INDICATION : 0));
 	flow->kind = spec_kind(spec);
 	if (flow->kind == TP_FLOW_SENDS)
-		table->send_keys[number_of(table, flow)] = key->send;
+		table->lookup.send_keys[number_of(table, flow)] = key->send;
 	else
 		flow->key = key->flow;
 	flow->whole_max = is_out6 ? table->whole_max : UINT16_MAX;
@@ -345,48 +323,18 @@ static bool spec_is_valid(const struct tp_flow_spec *spec)
 	return false;
 }
 
-static inline bool has_key(const struct tp_flow_table *table, const struct tp_flow *flow,
-		const struct tp_flow_query *query)
-{
-	const uint64_t *a = query->key, *b = (const uint64_t *)(const void *)&flow->key;
-	uint64_t differ = flow->kind ^ query->kind;
-
-	switch (query->kind) {
-	case TP_FLOW_CHANNEL4:
-	case TP_FLOW_DATA4:
-		return (differ | (a[0] ^ b[0]) | (a[1] ^ b[1])) == 0;
-	case TP_FLOW_CHANNEL6:
-	case TP_FLOW_DATA6:
-		differ |= (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]);
-		return (differ | (a[3] ^ b[3]) | (a[4] ^ b[4])) == 0;
-	default:
-		return differ == 0 &&
-				memcmp(a, key_of(table, flow), sizeof(struct tp_flow_send_key)) ==
-				0;
-	}
-}
-
-/* One of many has a tag in common with another flow, or had no room in its line. */
-static __attribute__((noinline)) struct tp_flow *find_on(
-		const struct tp_flow_table *table, const struct tp_flow_query *query, uint64_t hash)
+struct tp_flow *tp_flow_search(const struct tp_flow_lookup *l, uint64_t hash, const void *key,
+		enum tp_flow_kind kind)
 {
 	struct tp_index_search search;
 	uint32_t candidate;
 
-	tp_index_begin(&table->index, hash, &search);
-	while ((candidate = tp_index_next(&table->index, &search)) != TP_INDEX_NONE) {
-		if (has_key(table, &table->flows[candidate], query))
-			return &table->flows[candidate];
+	tp_index_begin(&l->index, hash, &search);
+	while ((candidate = tp_index_next(&l->index, &search)) != TP_INDEX_NONE) {
+		if (tp_flow_has_key(l, candidate, key, kind))
+			return &l->flows[candidate];
 	}
 	return NULL;
-}
-
-static inline void prefetch_flow(const struct tp_flow_table *table, uint32_t number)
-{
-	const struct tp_flow *flow = &table->flows[number != TP_INDEX_NONE ? number : 0];
-
-	__builtin_prefetch(flow);
-	__builtin_prefetch(&flow->key);
 }
 
 /*
@@ -396,30 +344,23 @@ static inline void prefetch_flow(const struct tp_flow_table *table, uint32_t num
 uint32_t tp_flow_lookup_bulk(const struct tp_flow_table *table, const struct tp_flow_query query[],
 		uint32_t n, struct tp_flow *flow[])
 {
+	const struct tp_flow_lookup *l = &table->lookup;
 	uint32_t candidate[TP_BURST];
 	uint64_t hash[TP_BURST];
 	uint32_t i, hits = 0;
 
 	assert(n <= TP_BURST);
 	for (i = 0; i < n; i++) {
-		hash[i] = key_hash(table->seed, query[i].key, query[i].kind);
-		tp_index_prefetch(&table->index, hash[i]);
+		hash[i] = tp_flow_hash(l->seed, query[i].key, query[i].kind);
+		tp_index_prefetch(&l->index, hash[i]);
 	}
+	for (i = 0; i < n; i++)
+		candidate[i] = tp_flow_candidate(l, hash[i]);
 	for (i = 0; i < n; i++) {
-		candidate[i] = tp_index_first(&table->index, hash[i]);
-		prefetch_flow(table, candidate[i]);
-	}
-	for (i = 0; i < n; i++) {
-		struct tp_flow *found = &table->flows[candidate[i]];
-
-		if (__builtin_expect(candidate[i] == TP_INDEX_NONE ||
-						    !has_key(table, found, &query[i]),
-				    false))
-			found = find_on(table, &query[i], hash[i]);
-		flow[i] = found;
-		if (found == NULL)
+		flow[i] = tp_flow_confirm(l, candidate[i], hash[i], query[i].key, query[i].kind);
+		if (flow[i] == NULL)
 			continue;
-		__builtin_prefetch(atomic_load_explicit(&found->next_hop, memory_order_relaxed));
+		__builtin_prefetch(atomic_load_explicit(&flow[i]->next_hop, memory_order_relaxed));
 		hits++;
 	}
 	return hits;
@@ -445,7 +386,8 @@ int tp_flow_add(struct tp_flow_table *table, const struct tp_flow_spec *spec, st
 
 	flow = flow_get(table);
 	flow_build(table, flow, spec, &key);
-	tp_index_add(&table->index, key_hash(table->seed, &key, kind), number_of(table, flow));
+	tp_index_add(&table->lookup.index, tp_flow_hash(table->lookup.seed, &key, kind),
+			number_of(table, flow));
 	table->n_held[pool]++;
 	table->n_live++;
 	*out = flow;
@@ -466,9 +408,10 @@ static void flow_release(void *ctx, void *obj)
 
 void tp_flow_del(struct tp_flow_table *table, struct tp_flow *flow)
 {
-	assert(flow >= table->flows && flow < table->flows + table->n_touched);
+	assert(flow >= table->lookup.flows && flow < table->lookup.flows + table->n_touched);
 	assert(table->n_live > 0);
-	tp_index_del(&table->index, key_hash(table->seed, key_of(table, flow), flow->kind),
+	tp_index_del(&table->lookup.index,
+			tp_flow_hash(table->lookup.seed, key_of(table, flow), flow->kind),
 			number_of(table, flow));
 	table->n_live--;
 	tp_grace_retire(table->grace, flow_release, table, flow);

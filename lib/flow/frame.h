@@ -22,7 +22,7 @@ struct tp_frame {
 	uint8_t *data;
 	uint16_t len;
 	uint16_t headroom; /* writable bytes in front of data */
-	uint16_t tailroom; /* writable bytes behind the frame received; not kept up to date after */
+	uint16_t tailroom; /* of a frame received: writable bytes behind it */
 	uint16_t port;   /* received on, or to leave by: index of the interface in the configuration
 			  */
 	uint64_t cookie; /* the driver's: AF_XDP chunk, DPDK mbuf */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/pipeline.h"
 
+#include "flow/lookup.h"
 #include "flow/rewrite_private.h"
 
 #include <arpa/inet.h>
@@ -11,12 +12,21 @@
 #define AHEAD 8      /* frames between the prefetch of a header and its use */
 #define REST_AHEAD 4 /* of its second line, which the first one tells to be needed */
 #define ETHERTYPE_AT 12
-#define UDP4_PAYLOAD_AT (14 + 20 + 8)
 
-/* A frame that needs a flow. */
+/* A frame that needs a flow, and the flow when it is found. */
 struct item {
 	struct tp_parsed parsed;
 	const struct tp_frame *frame;
+	uint64_t hash;
+	struct tp_flow *flow;
+	uint32_t candidate;
+};
+
+/* What a burst works with.  sends: keys of the items that are Send indications. */
+struct burst {
+	uint32_t n;
+	struct item items[TP_BURST];
+	struct tp_flow_send_key sends[TP_BURST];
 };
 
 const char *tp_path_name(enum tp_path path)
@@ -79,69 +89,171 @@ static __attribute__((noinline)) void find_permissions(const struct tp_flow_tabl
 		flow[at[i]] = found[i];
 }
 
-/* The channel wins where there is one (section 12.5). */
-static void find_flows(const struct tp_flow_table *flows, const struct tp_flow_query query[],
-		uint32_t n, struct tp_flow *flow[])
+static inline enum tp_flow_kind kind_of(const struct tp_parsed *parsed)
 {
-	if (tp_flow_lookup_bulk(flows, query, n, flow) < n)
-		find_permissions(flows, query, n, flow);
+	if (tp_parsed_is_send(parsed))
+		return TP_FLOW_SENDS;
+	return parsed->view.family == TP_IPV6 ? TP_FLOW_CHANNEL6 : TP_FLOW_CHANNEL4;
+}
+
+/* What is about to be counted. */
+INLINE void prefetch_account(const struct tp_tally *tally, const struct tp_flow *flow)
+{
+	if (tally != NULL && flow != NULL)
+		__builtin_prefetch(&tally->words[flow->account_at], 1);
+}
+
+/* Ways in which ChannelData leaves with more in front than it came with, a bit each. */
+#define GROWS                                                               \
+	(1u << 0 | 1u << TP_FLOW_OUT6 | 1u << (TP_FLOW_UP | TP_FLOW_OUT6) | \
+			1u << (TP_FLOW_IN6 | TP_FLOW_OUT6))
+
+/* A driver has not touched what lies in front of a frame, and only the rewrite will. */
+INLINE void prefetch_front(const struct tp_frame *frame, const struct tp_flow *flow)
+{
+	if (GROWS >> (flow->flags & (TP_FLOW_UP | TP_FLOW_IN6 | TP_FLOW_OUT6)) & 1)
+		__builtin_prefetch(frame->data - 1, 1);
+}
+
+/* Some were not found. */
+static __attribute__((noinline)) void find_missed(const struct tp_pipe *pipe, struct burst *b)
+{
+	struct tp_flow_query query[TP_BURST];
+	struct tp_flow *flow[TP_BURST];
+	uint32_t i;
+
+	for (i = 0; i < b->n; i++) {
+		const struct item *item = &b->items[i];
+
+		query[i].key = &item->parsed.key;
+		query[i].kind = kind_of(&item->parsed);
+		flow[i] = item->flow;
+	}
+	find_permissions(pipe->flows, query, b->n, flow);
+	for (i = 0; i < b->n; i++) {
+		b->items[i].flow = flow[i];
+		prefetch_account(pipe->tally, flow[i]);
+	}
 }
 
 /*
- * What lies behind a frame's first line and will be read: ChannelData over IPv6 begins at its end,
- * as does what has a VLAN tag (both have the highest bit set in the Ethertype), and a Send
- * indication goes on (its first byte is 0).  Of everything else the second line is payload, and to
- * fetch it from the core that wrote it, and back, is the dearest thing that could be done to it.
+ * What lies behind a frame's first line and will be read: ChannelData over IPv6 begins at its end.
+ * (IPv6 and VLAN tags have the highest bit set in the Ethertype.)  Of everything else the second
+ * line is payload, and to fetch it from the core that wrote it, and back, is the dearest thing that
+ * could be done to it; to tell what is a Send indication costs more than it saves.
+ *
+ * INLINE: to gcc a function that does nothing but prefetch has no effect, and it removes the call.
  */
-static inline void prefetch_rest(const struct tp_frame *frame)
+INLINE void prefetch_rest(const struct tp_frame *frame)
 {
-	const uint8_t *data = frame->data;
-
-	if (frame->len > UDP4_PAYLOAD_AT)
-		__builtin_prefetch(data +
-				(((data[ETHERTYPE_AT] >> 7) | (data[UDP4_PAYLOAD_AT] == 0)) << 6));
+	if (frame->len > ETHERTYPE_AT)
+		__builtin_prefetch(frame->data + ((frame->data[ETHERTYPE_AT] & 0x80) >> 1));
 }
 
-/* Pass 1, frames to keys: reads frame headers. */
-static uint32_t pass_classify(struct tp_pipe *pipe, const struct tp_frame frames[], uint32_t n,
-		struct item items[], struct tp_flow_query query[], struct tp_flow_send_key sends[],
-		struct tp_pipe_out *out)
+/*
+ * Keys of Send indications.  They are put together of small pieces, so they are hashed when all of
+ * them lie in memory: to read at once what was stored in pieces would be to wait for each.
+ */
+static __attribute__((noinline)) void hash_sends(const struct tp_flow_lookup *l, struct burst *b)
 {
-	uint32_t i, n_items = 0;
+	uint32_t i;
+
+	for (i = 0; i < b->n; i++)
+		if (tp_parsed_is_send(&b->items[i].parsed))
+			tp_send_key_form(
+					b->items[i].frame->data, &b->items[i].parsed, &b->sends[i]);
+	for (i = 0; i < b->n; i++) {
+		if (!tp_parsed_is_send(&b->items[i].parsed))
+			continue;
+		b->items[i].hash = tp_flow_hash(l->seed, &b->sends[i], TP_FLOW_SENDS);
+		tp_index_prefetch(&l->index, b->items[i].hash);
+	}
+}
+
+/* Pass 1, frames to keys and their hashes: reads frame headers. */
+static void pass_classify(struct tp_pipe *pipe, const struct tp_frame frames[], uint32_t n,
+		struct burst *b, struct tp_pipe_out *out)
+{
+	const struct tp_flow_lookup *l = tp_flow_lookup(pipe->flows);
+	const struct tp_classify_conf conf = pipe->classify;
+	const struct tp_frame *end = frames + n, *frame;
+	struct item *item = b->items;
 	uint64_t bytes = 0;
+	bool has_sends = false;
 	enum tp_verdict v;
 
-	for (i = 0; i < n && i < AHEAD; i++)
-		__builtin_prefetch(frames[i].data);
-	for (i = 0; i < n && i < REST_AHEAD; i++)
-		prefetch_rest(&frames[i]);
-	for (i = 0; i < n; i++) {
-		struct item *item = &items[n_items];
-
-		if (i + AHEAD < n)
-			__builtin_prefetch(frames[i + AHEAD].data);
-		if (i + REST_AHEAD < n)
-			prefetch_rest(&frames[i + REST_AHEAD]);
-		bytes += frames[i].len;
-		v = classify(&pipe->classify, &frames[i], &item->parsed);
+	for (frame = frames; frame < end && frame < frames + AHEAD; frame++)
+		__builtin_prefetch(frame->data);
+	for (frame = frames; frame < end && frame < frames + REST_AHEAD; frame++)
+		prefetch_rest(frame);
+	for (frame = frames; frame < end; frame++) {
+		if (end - frame > AHEAD)
+			__builtin_prefetch(frame[AHEAD].data);
+		if (end - frame > REST_AHEAD)
+			prefetch_rest(frame + REST_AHEAD);
+		bytes += frame->len;
+		v = classify(&conf, frame, l->seed, &item->parsed, &item->hash);
 		if (v != TP_FORWARD) {
-			dispose(pipe, out, &frames[i], v);
+			dispose(pipe, out, frame, v);
 			continue;
 		}
-		item->frame = &frames[i];
-		query[n_items].key = &item->parsed.key;
-		query[n_items].kind = item->parsed.view.family == TP_IPV6 ? TP_FLOW_CHANNEL6
-									  : TP_FLOW_CHANNEL4;
-		if (tp_parsed_is_send(&item->parsed)) {
-			tp_send_key_form(frames[i].data, &item->parsed, &sends[n_items]);
-			query[n_items].key = &sends[n_items];
-			query[n_items].kind = TP_FLOW_SENDS;
-		}
-		n_items++;
+		item->frame = frame;
+		if (__builtin_expect(tp_parsed_is_send(&item->parsed), false))
+			has_sends = true;
+		else
+			tp_index_prefetch(&l->index, item->hash);
+		item++;
 	}
+	b->n = (uint32_t)(item - b->items);
+	if (has_sends)
+		hash_sends(l, b);
 	tp_stat_add(&pipe->stats.rx_pkts, n);
 	tp_stat_add(&pipe->stats.rx_bytes, bytes);
-	return n_items;
+}
+
+static inline struct tp_flow *confirm(
+		const struct tp_flow_lookup *l, const struct burst *b, const struct item *item)
+{
+	switch (kind_of(&item->parsed)) {
+	case TP_FLOW_CHANNEL4:
+		return tp_flow_confirm(l, item->candidate, item->hash, &item->parsed.key,
+				TP_FLOW_CHANNEL4);
+	case TP_FLOW_CHANNEL6:
+		return tp_flow_confirm(l, item->candidate, item->hash, &item->parsed.key,
+				TP_FLOW_CHANNEL6);
+	default:
+		return tp_flow_confirm(l, item->candidate, item->hash, &b->sends[item - b->items],
+				TP_FLOW_SENDS);
+	}
+}
+
+/*
+ * Pass 2, keys to flows: reads the index, then flows, and begins to fetch what is read with them
+ * and the accounts.  A channel wins where there is one (RFC 8656 section 12.5).
+ */
+static void pass_find(const struct tp_pipe *pipe, struct burst *b)
+{
+	const struct tp_flow_lookup *l = tp_flow_lookup(pipe->flows);
+	const struct tp_tally *tally = pipe->tally;
+	struct item *end = b->items + b->n, *item;
+	uint32_t misses = 0;
+
+	for (item = b->items; item < end; item++)
+		item->candidate = tp_flow_candidate(l, item->hash);
+	for (item = b->items; item < end; item++) {
+		struct tp_flow *flow = confirm(l, b, item);
+
+		item->flow = flow;
+		if (flow == NULL) {
+			misses++;
+			continue;
+		}
+		__builtin_prefetch(atomic_load_explicit(&flow->next_hop, memory_order_relaxed));
+		prefetch_account(tally, flow);
+		prefetch_front(item->frame, flow);
+	}
+	if (misses > 0)
+		find_missed(pipe, b);
 }
 
 /* The key of the other allocation's flow, where the item has an idle one. */
@@ -176,15 +288,6 @@ static const uint8_t path_of_way[] = {
 	WAYS(TP_FLOW_INDICATION | TP_FLOW_UP | TP_FLOW_HAIRPIN, HAIRPIN_INDICATION),
 };
 
-/* Apart, so that channels have the registers. */
-static __attribute__((noinline)) enum tp_verdict rewrite_indication(struct tp_pipe *pipe,
-		struct tp_frame *frame, const struct tp_parsed *parsed, const struct tp_flow *in,
-		const struct tp_flow *out, const struct rewrite_env *env)
-{
-	return tp_rewrite_indication(frame, parsed, in, out, &parsed->key, &pipe->tids,
-			env->egress_ports, env->now_ns, env->ip_id);
-}
-
 /* Is the peer of this direction in IPv6? */
 static inline bool is_peer6(const struct tp_flow *flow)
 {
@@ -207,8 +310,37 @@ static __attribute__((noinline)) enum tp_verdict admit(struct tp_metered *metere
 	return TP_FORWARD;
 }
 
-/* To the end of out->forward, or away.  out_flow NULL: there is none to leave by. */
-INLINE void rewrite_one(struct tp_pipe *pipe, const struct item *item, const struct tp_flow *in,
+/* Count in the accounts, and remember where, in case that it can not be sent. */
+INLINE void charge(struct tp_tally *tally, const struct tp_flow *in, const struct tp_flow *out,
+		uint16_t data_len, struct tp_charge *to)
+{
+	*to = (struct tp_charge){ in->account_at, out->account_at, data_len };
+	if (tally == NULL)
+		return;
+	tp_tally_count(tally, in->account_at, data_len);
+	if (in != out)
+		tp_tally_count(tally, out->account_at, data_len);
+}
+
+/* What becomes of a frame that was rewritten, to out->forward[], or was not. */
+INLINE void finish(struct tp_pipe *pipe, const struct item *item, const struct tp_flow *in,
+		const struct tp_flow *out_flow, const struct rewrite_env *env, uint32_t way,
+		enum tp_verdict v, struct tp_pipe_out *out)
+{
+	if (v == TP_FORWARD && env->metered != NULL)
+		v = admit(env->metered, in, out_flow, item->parsed.data_len, env->now_ns);
+	if (v == TP_FORWARD) {
+		tp_stat_add(&pipe->stats.path[path_of_way[way]], 1);
+		charge(pipe->tally, in, out_flow, item->parsed.data_len,
+				&out->charge[out->n_forward]);
+		out->n_forward++;
+	} else {
+		dispose(pipe, out, item->frame, v);
+	}
+}
+
+/* Any way.  out_flow NULL: there is none to leave by. */
+static __attribute__((noinline)) void rewrite_any(struct tp_pipe *pipe, const struct item *item,
 		const struct tp_flow *out_flow, struct rewrite_env *env, struct tp_pipe_out *out)
 {
 	struct tp_frame *sent = &out->forward[out->n_forward];
@@ -216,33 +348,27 @@ INLINE void rewrite_one(struct tp_pipe *pipe, const struct item *item, const str
 	uint32_t way = 0;
 
 	if (out_flow != NULL) {
-		way = way_of(in, out_flow);
+		way = way_of(item->flow, out_flow);
 		env->ip_id++;
 		if (way & TP_FLOW_INDICATION) {
 			*sent = *item->frame;
-			v = rewrite_indication(pipe, sent, &item->parsed, in, out_flow, env);
+			v = tp_rewrite_indication(sent, &item->parsed, item->flow, out_flow,
+					&item->parsed.key, &pipe->tids, env->egress_ports,
+					env->now_ns, env->ip_id);
 		} else {
-			v = rewrite(sent, item->frame, &item->parsed, in, out_flow, env, way);
+			v = rewrite(sent, item->frame, &item->parsed, item->flow, out_flow, env,
+					way);
 		}
 	}
-	if (v == TP_FORWARD && env->metered != NULL)
-		v = admit(env->metered, in, out_flow, item->parsed.data_len, env->now_ns);
-	if (v == TP_FORWARD) {
-		tp_stat_add(&pipe->stats.path[path_of_way[way]], 1);
-		out->charge[out->n_forward] = (struct tp_charge){ in->account_at,
-			out_flow->account_at, item->parsed.data_len };
-		out->n_forward++;
-	} else {
-		dispose(pipe, out, item->frame, v);
-	}
+	finish(pipe, item, item->flow, out_flow, env, way, v, out);
 }
 
 /*
  * Relay to relay: the packets leave by flows of other allocations, which go down to clients.  A
  * downward flow is no hairpin: one more look is enough.
  */
-static __attribute__((noinline)) void rewrite_hairpins(struct tp_pipe *pipe, struct item items[],
-		struct tp_flow *const in[], const uint8_t at[], uint32_t n, struct rewrite_env *env,
+static __attribute__((noinline)) void rewrite_hairpins(struct tp_pipe *pipe,
+		struct item *const items[], uint32_t n, struct rewrite_env *env,
 		struct tp_pipe_out *out)
 {
 	struct tp_flow_query query[TP_BURST];
@@ -250,16 +376,19 @@ static __attribute__((noinline)) void rewrite_hairpins(struct tp_pipe *pipe, str
 	uint32_t i = 0;
 
 	do /* n > 0 */
-		hairpin_query(in[at[i]], &items[at[i]].parsed, &query[i]);
+		hairpin_query(items[i]->flow, &items[i]->parsed, &query[i]);
 	while (++i < n);
-	find_flows(pipe->flows, query, n, leave);
+	if (tp_flow_lookup_bulk(pipe->flows, query, n, leave) < n)
+		find_permissions(pipe->flows, query, n, leave);
 	for (i = 0; i < n; i++)
-		rewrite_one(pipe, &items[at[i]], in[at[i]], leave[i], env, out);
+		prefetch_account(pipe->tally, leave[i]);
+	for (i = 0; i < n; i++)
+		rewrite_any(pipe, items[i], leave[i], env, out);
 }
 
 /* Pass 3, rewrite in place.  Without a flow: the kernel path's business. */
-static void pass_rewrite(struct tp_pipe *pipe, struct item items[], uint32_t n,
-		struct tp_flow *const in[], uint64_t now_ns, struct tp_pipe_out *out)
+static void pass_rewrite(
+		struct tp_pipe *pipe, struct burst *b, uint64_t now_ns, struct tp_pipe_out *out)
 {
 	struct rewrite_env env = {
 		.egress_ports = pipe->egress_ports,
@@ -267,38 +396,28 @@ static void pass_rewrite(struct tp_pipe *pipe, struct item items[], uint32_t n,
 		.ip_id = pipe->ip_id,
 		.metered = pipe->tally != NULL ? pipe->tally->metered : NULL,
 	};
-	uint8_t hairpin[TP_BURST];
-	uint32_t i, n_hairpins = 0;
+	struct item *hairpins[TP_BURST], *end = b->items + b->n, *item;
+	uint32_t n_hairpins = 0;
 
-	for (i = 0; i < n; i++) {
-		if (in[i] != NULL && (in[i]->flags & TP_FLOW_HAIRPIN))
-			hairpin[n_hairpins++] = (uint8_t)i;
-		else
-			rewrite_one(pipe, &items[i], in[i], in[i], &env, out);
+	for (item = b->items; item < end; item++) {
+		const struct tp_flow *flow = item->flow;
+		uint32_t way = flow != NULL ? flow->flags : TP_FLOW_INDICATION;
+		enum tp_verdict v;
+
+		if (__builtin_expect((way & (TP_FLOW_INDICATION | TP_FLOW_HAIRPIN)) == 0, true)) {
+			env.ip_id++;
+			v = rewrite_plain(&out->forward[out->n_forward], item->frame, &item->parsed,
+					flow, &env, way);
+			finish(pipe, item, flow, flow, &env, way, v, out);
+		} else if (way & TP_FLOW_HAIRPIN) {
+			hairpins[n_hairpins++] = item;
+		} else {
+			rewrite_any(pipe, item, flow, &env, out);
+		}
 	}
 	if (n_hairpins > 0)
-		rewrite_hairpins(pipe, items, in, hairpin, n_hairpins, &env, out);
+		rewrite_hairpins(pipe, hairpins, n_hairpins, &env, out);
 	pipe->ip_id = env.ip_id;
-}
-
-/* What is about to be counted: of as many accounts as there are packets. */
-static void prefetch_accounts(const struct tp_tally *tally, struct tp_flow *const in[], uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++)
-		if (in[i] != NULL)
-			__builtin_prefetch(&tally->words[in[i]->account_at], 1);
-}
-
-/* Pass 4, accounts. */
-static void pass_count(struct tp_tally *tally, const struct tp_pipe_out *out)
-{
-	for (uint32_t i = 0; i < out->n_forward; i++) {
-		const struct tp_charge *c = &out->charge[i];
-
-		tp_tally_count(tally, c->in_at, c->data_len);
-		if (c->out_at != c->in_at)
-			tp_tally_count(tally, c->out_at, c->data_len);
-	}
 }
 
 void tp_pipe_uncount(struct tp_pipe *pipe, const struct tp_pipe_out *out, uint32_t i)
@@ -316,22 +435,14 @@ void tp_pipe_uncount(struct tp_pipe *pipe, const struct tp_pipe_out *out, uint32
 void tp_pipe_burst(struct tp_pipe *pipe, const struct tp_frame frames[], uint32_t n,
 		uint64_t now_ns, struct tp_pipe_out *out)
 {
-	struct item items[TP_BURST];
-	struct tp_flow_query query[TP_BURST];
-	struct tp_flow_send_key sends[TP_BURST];
-	struct tp_flow *in[TP_BURST];
-	uint32_t n_items;
+	struct burst burst;
 
 	assert(n <= TP_BURST);
 	out->n_forward = out->n_punt = out->n_dead = 0;
 
-	n_items = pass_classify(pipe, frames, n, items, query, sends, out);
-	find_flows(pipe->flows, query, n_items, in);
-	if (pipe->tally != NULL)
-		prefetch_accounts(pipe->tally, in, n_items);
-	pass_rewrite(pipe, items, n_items, in, now_ns, out);
-	if (pipe->tally != NULL)
-		pass_count(pipe->tally, out);
+	pass_classify(pipe, frames, n, &burst, out);
+	pass_find(pipe, &burst);
+	pass_rewrite(pipe, &burst, now_ns, out);
 
 	assert(out->n_forward + out->n_punt + out->n_dead == n);
 }

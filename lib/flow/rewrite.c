@@ -6,7 +6,9 @@
 enum tp_verdict tp_classify(const struct tp_classify_conf *conf, const struct tp_frame *frame,
 		struct tp_parsed *out)
 {
-	return classify(conf, frame, out);
+	uint64_t hash;
+
+	return classify(conf, frame, 0, out, &hash);
 }
 
 enum tp_verdict tp_rewrite(struct tp_frame *frame, const struct tp_parsed *p,
@@ -23,7 +25,7 @@ enum tp_verdict tp_rewrite(struct tp_frame *frame, const struct tp_parsed *p,
 /* What outlives the received headers, read before the new ones are written over them. */
 struct carried {
 	uint8_t ttl, tclass;
-	bool is_df;
+	uint8_t df; /* as in the packet: TP_IPV4_DF >> 8 or 0 */
 };
 
 static inline struct carried carry(const uint8_t *frame, const struct tp_udp_view *view)
@@ -32,11 +34,9 @@ static inline struct carried carry(const uint8_t *frame, const struct tp_udp_vie
 
 	if (view->family == TP_IPV6)
 		return (struct carried){
-			.ttl = ip[7], .tclass = (uint8_t)(ip[0] << 4 | ip[1] >> 4), .is_df = false
+			.ttl = ip[7], .tclass = (uint8_t)(ip[0] << 4 | ip[1] >> 4), .df = 0
 		};
-	return (struct carried){
-		.ttl = ip[8], .tclass = ip[1], .is_df = (ip[6] & (TP_IPV4_DF >> 8)) != 0
-	};
+	return (struct carried){ .ttl = ip[8], .tclass = ip[1], .df = ip[6] & (TP_IPV4_DF >> 8) };
 }
 
 /* Bytes of the indication that is written around the data; none where it leaves as anything else.
@@ -141,7 +141,7 @@ enum tp_verdict tp_rewrite_indication(struct tp_frame *frame, const struct tp_pa
 		return TP_PUNT;
 	if (nh == NULL || !can_send(egress_ports, nh) || ip_len > nh->mtu)
 		return TP_PUNT;
-	if (ip_len > out->whole_max && p->view.family == TP_IPV4 && !c.is_df)
+	if (ip_len > out->whole_max && p->view.family == TP_IPV4 && c.df == 0)
 		return TP_PUNT;
 	if (is_data &&
 			data_at + p->data_len + around.pad_len >
@@ -163,7 +163,9 @@ enum tp_verdict tp_rewrite_indication(struct tp_frame *frame, const struct tp_pa
 		write_ipv6(ip, out, (uint8_t)(c.ttl - 1), c.tclass, udp_len);
 	else
 		write_ipv4(ip, out, (uint8_t)(c.ttl - 1), c.tclass, ip_len,
-				p->view.family == TP_IPV6 ? ip_len > DF_CLEAR_MAX : c.is_df, ip_id);
+				p->view.family == TP_IPV6 && ip_len > DF_CLEAR_MAX ? TP_IPV4_DF >> 8
+										   : c.df,
+				ip_id);
 	write_udp(udp, udp_len, csum);
 	write_channel(udp, out, p->data_len);
 	write_indication(udp, out, p, &around);

@@ -18,38 +18,36 @@
 
 #include "base/addr.h"
 
-/** Fold to 16 bits; memory order, not complemented. */
+/**
+ * Fold to 16 bits; memory order, not complemented.  A number and itself with its halves swapped
+ * have, in the upper half of their sum, the sum of both halves and the carry.
+ */
 static inline uint16_t tp_csum_fold(uint32_t sum)
 {
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+	sum += sum >> 16 | sum << 16;
+	return (uint16_t)(sum >> 16);
 }
 
 /**
- * Fold a sum of 32-bit words.  A number and itself with its halves swapped have, in the upper half
- * of their sum, the sum of both halves and the carry.
+ * Is an IPv4 header without options right?  Its version is not 0.
+ *
+ * Words of any size add up to the same in one's complement, which is arithmetic modulo all ones:
+ * the sum, checksum included, is a multiple of 65535 then.
  */
-static inline uint16_t tp_csum_fold64(uint64_t sum)
-{
-	uint32_t half;
-
-	sum += sum >> 32 | sum << 32;
-	half = (uint32_t)(sum >> 32);
-	half += half >> 16 | half << 16;
-	return (uint16_t)(half >> 16);
-}
-
-/** Is an IPv4 header without options right?  Its sum, checksum included, is all ones then. */
 static inline bool tp_csum_ipv4_ok(const uint8_t header[20])
 {
-	uint64_t a, b;
+	uint64_t sum, b;
 	uint32_t c;
 
-	memcpy(&a, header, sizeof(a));
+	memcpy(&sum, header, sizeof(sum));
 	memcpy(&b, header + 8, sizeof(b));
 	memcpy(&c, header + 16, sizeof(c));
-	return tp_csum_fold64((a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32) + c) ==
-			0xffff;
+	sum += b;
+	sum += sum < b;
+	sum += c;
+	sum += sum < c;
+	/* The same as sum % 0xffff == 0: the factor is the inverse of 0xffff modulo 2^64. */
+	return sum * 0xfffefffefffeffffu <= UINT64_MAX / 0xffff;
 }
 
 /** Add the sum of len bytes; an odd last byte is padded with zero. len <= 65535. */

@@ -155,7 +155,7 @@ static inline enum tp_verdict tp_ip_parse_untagged(
 
 	udp = (const struct tp_udp_hdr *)(frame + l4);
 	udp_len = ntohs(udp->len_be);
-	if (udp_len < TP_UDP_LEN || udp_len > l4_len)
+	if (udp_len - TP_UDP_LEN > l4_len - TP_UDP_LEN) /* or less than its header */
 		return TP_DROP_UDP_LENGTH;
 	if (ethertype == TP_ETHERTYPE_IPV6 && udp->csum == 0)
 		return TP_DROP_ZERO_CSUM; /* RFC 8200 section 8.1 */
