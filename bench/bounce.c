@@ -11,8 +11,10 @@
  * It does not measure: cores other than the two, bandwidth, or lines that several cores read.
  * A round in which either thread was taken off its core is long; the median leaves it out.
  */
+#include "bench/options.h"
+
+#include <err.h>
 #include <errno.h>
-#include <getopt.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdalign.h>
@@ -27,7 +29,7 @@
 #define NS_PER_SEC 1000000000ull
 #define HOPS 2000 /* in a round: 0.05 to 0.35 ms, so some hundred rounds in 0.1 s */
 #define MAX_ROUNDS 65536
-#define MAX_SECONDS 10.0 /* at 25 ns a transfer: 2e5 rounds, of which MAX_ROUNDS are kept */
+#define MAX_SECONDS 10 /* at 25 ns a transfer: 2e5 rounds, of which MAX_ROUNDS are kept */
 
 /* The shared line: even is ping's turn, odd is pong's.  Release on store pairs with acquire on
  * load, as in a ring; there is nothing else to order. */
@@ -121,77 +123,40 @@ static int default_cpus(int cpu[2])
 	return n < 2 ? -ENODEV : 0;
 }
 
-static int usage(FILE *out, int status)
+static void read_options(int argc, char *argv[], double *seconds, int cpu[2])
 {
-	fprintf(out,
-			"usage: bounce [--seconds S] [--cpus A,B]\n"
-			"Measures one-way transfers of a cache line between two cores (default: the\n"
-			"first and the last that may be used), for S seconds (default 0.1), and prints\n"
-			"one JSON line.\n");
-	return status;
-}
-
-static bool read_cpus(const char *text, int cpu[2])
-{
-	char rest;
-
-	return sscanf(text, "%d,%d%c", &cpu[0], &cpu[1], &rest) == 2 && cpu[0] >= 0 &&
-			cpu[1] >= 0 && cpu[0] != cpu[1] && cpu[0] < CPU_SETSIZE &&
-			cpu[1] < CPU_SETSIZE;
-}
-
-static bool read_seconds(const char *text, double *seconds)
-{
-	char *end;
-
-	*seconds = strtod(text, &end);
-	return end != text && *end == '\0' && *seconds > 0.0 && *seconds <= MAX_SECONDS;
-}
-
-/* @return the exit status, -1: go on */
-static int read_options(int argc, char *argv[], double *seconds, int cpu[2])
-{
-	static const struct option options[] = {
-		{ "cpus", required_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ 0 },
+	struct tp_numbers cpus = { 0 };
+	const struct tp_option table[] = {
+		{ "cpus", TP_OPTION_NUMBERS, &cpus, 0, CPU_SETSIZE - 1,
+				"which two [the first and the last that may be used]",
+				.value = "A,B" },
+		{ "seconds", TP_OPTION_SECONDS, seconds, 0, MAX_SECONDS, "how long" },
+		{ NULL },
 	};
-	int c;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'h')
-			return usage(stdout, 0);
-		if (c == 'c' && !read_cpus(optarg, cpu)) {
-			fprintf(stderr, "bounce: --cpus %s: want two different CPUs: 0,1\n",
-					optarg);
-			return 2;
-		}
-		if (c == 's' && !read_seconds(optarg, seconds)) {
-			fprintf(stderr, "bounce: --seconds %s: want more than 0, at most %.0f\n",
-					optarg, MAX_SECONDS);
-			return 2;
-		}
-		if (c == '?')
-			return usage(stderr, 2);
-	}
-	return optind == argc ? -1 : usage(stderr, 2);
+	tp_options_parse(argc, argv,
+			"usage: bounce [OPTION...]\n\n"
+			"Measures one-way transfers of a cache line between two cores, and prints one\n"
+			"JSON line.",
+			table);
+	if (cpus.n == 0)
+		return;
+	if (cpus.n != 2 || cpus.v[0] == cpus.v[1])
+		errx(2, "--cpus: must be two different CPUs");
+	cpu[0] = (int)cpus.v[0];
+	cpu[1] = (int)cpus.v[1];
 }
 
 int main(int argc, char *argv[])
 {
 	double seconds = 0.1;
-	int cpu[2] = { -1, -1 };
 	pthread_t thread;
+	int cpu[2] = { -1, -1 }, err;
 	uint32_t n;
-	int err = read_options(argc, argv, &seconds, cpu);
 
-	if (err >= 0)
-		return err;
-	if (cpu[0] < 0 && default_cpus(cpu) != 0) {
-		fprintf(stderr, "bounce: this takes two cores, and this process may use one only\n");
-		return 1;
-	}
+	read_options(argc, argv, &seconds, cpu);
+	if (cpu[0] < 0 && default_cpus(cpu) != 0)
+		errx(1, "this takes two cores, and this process may use one only");
 	err = pin(cpu[0]);
 	if (err != 0) {
 		fprintf(stderr, "bounce: can not run on CPU %d: %s\n", cpu[0], strerror(err));

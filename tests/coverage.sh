@@ -22,7 +22,7 @@ build=${1:-build-cov}
 tests=()
 for source in tests/unit/test_*.c; do
 	name=$(basename "$source" .c)
-	grep -qE '#include "(app|bpf|flow|io|packet|fake_kernel|eal)[./]' "$source" || tests+=("$name")
+	grep -qE '#include "(app|bench|bpf|flow|io|packet|fake_kernel|eal)[./]' "$source" || tests+=("$name")
 done
 replays=(replay_icmp replay_stun replay_turn)
 

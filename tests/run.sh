@@ -99,7 +99,7 @@ pytests() {
 		--junit-xml="$results/$name.xml" -o junit_family=xunit1 "$@"
 }
 
-# end_to_end NAME DIR TEST...: with the daemon of one build.
+# end_to_end NAME DIR TEST...: with the programs of one build.
 end_to_end() {
 	local name=$1 dir=$2
 	shift 2
@@ -166,9 +166,9 @@ fi
 
 if has bench; then
 	check packages-bench app/packages.sh bench || true
-	pytests bench tests/bench
 	# Every program of the part runs and its rows are complete; the figures are nobody's business.
 	check bench-pipeline bench/run.sh --only pipeline --quick --out "$results/bench" || true
+	end_to_end bench build-bench tests/bench
 fi
 
 if has san && check build-san build build-san clang \

@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "crowd.h"
-#include "options.h"
+#include "server_options.h"
 #include "wire/channel.h"
 
 /* Permissions live for 300 s (RFC 8656 section 9), channels and allocations for 600 s. */
@@ -45,9 +45,9 @@ struct way {
 
 static struct {
 	struct tp_server_options server;
-	uint32_t family, allocations, channels, permissions_only;
+	uint32_t family, allocations, channels;
+	bool permissions_only;
 	struct tp_addr peer;
-	uint32_t peer_port;
 	struct tp_crowd *crowd;
 	struct way *ways;
 	enum phase phase;
@@ -57,7 +57,7 @@ static struct {
 	.family = 4,
 	.allocations = 1,
 	.channels = 1,
-	.peer_port = 5000,
+	.peer.port = 5000,
 };
 
 static volatile sig_atomic_t is_stopping;
@@ -72,7 +72,7 @@ static struct tp_addr peer_of(uint32_t channel)
 {
 	struct tp_addr peer = flows.peer;
 
-	peer.port = (uint16_t)(flows.peer_port + channel);
+	peer.port = (uint16_t)(flows.peer.port + channel);
 	return peer;
 }
 
@@ -281,8 +281,8 @@ static void parse(int argc, char **argv)
 				"how many" },
 		{ "channels", TP_OPTION_NUMBER, &flows.channels, 1, MAX_CHANNELS,
 				"of each allocation, one to each peer" },
-		{ "peer", TP_OPTION_ADDR, &flows.peer, 0, 0, "address of the peers (required)" },
-		{ "peer-port", TP_OPTION_NUMBER, &flows.peer_port, 1, 65535,
+		{ "peer", TP_OPTION_ADDR, &flows.peer, 0, 0, "address of the peers", true },
+		{ "peer-port", TP_OPTION_NUMBER16, &flows.peer.port, 1, 65535,
 				"port of the first peer, counting up" },
 		{ "permissions-only", TP_OPTION_FLAG, &flows.permissions_only, 0, 0,
 				"no channels: for indications" },
@@ -295,16 +295,13 @@ static void parse(int argc, char **argv)
 			"Makes allocations and channels, prints one JSON object for each channel\n"
 			"and {\"ready\":ALLOCATIONS}, and keeps them alive until SIGTERM.",
 			table);
-	tp_server_options_check(&flows.server);
 	if (flows.family != 4 && flows.family != 6)
 		errx(2, "--family %u: must be 4 or 6", flows.family);
-	if (flows.peer.family == 0)
-		errx(2, "--peer is required; see --help");
 	if (flows.peer.family != flows.family)
 		errx(2, "--peer must be of --family: a relayed address reaches its own family");
-	if (flows.peer_port + flows.channels - 1 > UINT16_MAX)
+	if (flows.peer.port + flows.channels - 1 > UINT16_MAX)
 		errx(2, "%u peers from port %u: there are not as many ports", flows.channels,
-				flows.peer_port);
+				flows.peer.port);
 }
 
 int main(int argc, char **argv)
@@ -322,7 +319,7 @@ int main(int argc, char **argv)
 	flows.crowd = tp_crowd_new(&(struct tp_crowd_conf){
 			.server = flows.server.server,
 			.sources = &flows.server.sources,
-			.source_port = (uint16_t)flows.server.source_port,
+			.source_port = flows.server.source_port,
 			.n_clients = flows.allocations,
 			.login = &login,
 			.ops = &ops,

@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "crowd.h"
 #include "echo.h"
-#include "options.h"
+#include "server_options.h"
 #include "tally.h"
 #include "wire/channel.h"
 
@@ -84,7 +84,6 @@ static struct {
 	struct tp_server_options server;
 	uint32_t clients, peers, rate, payload, life, indications, abandon, seconds, report;
 	struct tp_addr peer;
-	uint32_t peer_port;
 	struct tp_crowd *crowd;
 	struct tp_echo *echo;
 	struct talker *talkers;
@@ -105,7 +104,7 @@ static struct {
 	.payload = 160,
 	.life = 20,
 	.report = 10,
-	.peer_port = 5000,
+	.peer.port = 5000,
 };
 
 static volatile sig_atomic_t is_stopping;
@@ -125,7 +124,7 @@ static struct tp_addr peer_of(uint32_t i)
 {
 	struct tp_addr peer = soak.peer;
 
-	peer.port = (uint16_t)(soak.peer_port + i % soak.peers);
+	peer.port = (uint16_t)(soak.peer.port + i % soak.peers);
 	return peer;
 }
 
@@ -489,8 +488,8 @@ static void parse(int argc, char **argv)
 	const struct tp_option table[] = {
 		TP_SERVER_OPTIONS(&soak.server),
 		{ "peer", TP_OPTION_ADDR, &soak.peer, 0, 0,
-				"address of the echoing peers, one of this host (required)" },
-		{ "peer-port", TP_OPTION_NUMBER, &soak.peer_port, 1, 65535,
+				"address of the echoing peers, one of this host", true },
+		{ "peer-port", TP_OPTION_NUMBER16, &soak.peer.port, 1, 65535,
 				"port of the first peer, counting up" },
 		{ "peers", TP_OPTION_NUMBER, &soak.peers, 1, MAX_PEERS, "how many" },
 		{ "clients", TP_OPTION_NUMBER, &soak.clients, 1, MAX_CLIENTS, "how many" },
@@ -517,15 +516,11 @@ static void parse(int argc, char **argv)
 			"Clients that come, talk with echoing peers, and go, until --seconds are\n"
 			"over or SIGTERM.  Prints its counters as JSON objects.",
 			table);
-	tp_server_options_check(&soak.server);
-	if (soak.peer.family == 0)
-		errx(2, "--peer is required; see --help");
 	if (tp_sources_count(&soak.server.sources) != 1)
 		errx(2, "--source must be one address: every client has a socket of its own");
-	if (soak.peer_port + soak.peers - 1 > UINT16_MAX)
+	if (soak.peer.port + soak.peers - 1 > UINT16_MAX)
 		errx(2, "%u peers from port %u: there are not as many ports", soak.peers,
-				soak.peer_port);
-	soak.peer.port = (uint16_t)soak.peer_port;
+				soak.peer.port);
 }
 
 int main(int argc, char **argv)
@@ -544,7 +539,7 @@ int main(int argc, char **argv)
 	soak.crowd = tp_crowd_new(&(struct tp_crowd_conf){
 			.server = soak.server.server,
 			.sources = &soak.server.sources,
-			.source_port = (uint16_t)soak.server.source_port,
+			.source_port = soak.server.source_port,
 			.n_clients = soak.clients,
 			.login = &login,
 			.ops = &ops,

@@ -2,25 +2,17 @@
 #include "sources.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stdlib.h>
 
 #include "wire/be.h"
 
-int tp_sources_parse(const char *text, struct tp_sources *out)
+bool tp_sources_add(void *sources, const char *text)
 {
-	char *copy = strdup(text), *rest = copy, *one;
-	int rc = copy == NULL ? -ENOMEM : 0;
+	struct tp_sources *to = sources;
 
-	out->n = 0;
-	while (rc == 0 && (one = strsep(&rest, ",")) != NULL) {
-		if (out->n == TP_SOURCES_PREFIXES)
-			rc = -E2BIG;
-		else
-			rc = tp_prefix_parse(one, &out->prefix[out->n++]);
-	}
-	free(copy);
-	return rc;
+	if (to->n == TP_SOURCES_PREFIXES || tp_prefix_parse(text, &to->prefix[to->n]) < 0)
+		return false;
+	to->n++;
+	return true;
 }
 
 static uint32_t prefix_count(const struct tp_prefix *p)

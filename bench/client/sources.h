@@ -10,6 +10,7 @@
 #ifndef TP_BENCH_SOURCES_H
 #define TP_BENCH_SOURCES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/addr.h"
@@ -24,8 +25,11 @@ struct tp_sources {
 	uint32_t n;
 };
 
-/** Parse "10.96.0.0/16,10.91.0.2".  @return 0, -EINVAL (not an address) or -E2BIG (too many) */
-int tp_sources_parse(const char *text, struct tp_sources *out);
+#define TP_SOURCES_MUST_BE "an address, or a prefix without host bits; 64 at most"
+
+/** Add "10.96.0.0/16" or "10.91.0.2", as an item of an option.  @return whether it is one, with
+ * room */
+bool tp_sources_add(void *sources, const char *text);
 
 /** How many addresses there are. */
 uint32_t tp_sources_count(const struct tp_sources *sources);

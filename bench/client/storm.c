@@ -39,7 +39,7 @@
 #include "base/clock.h"
 #include "crowd.h"
 #include "echo.h"
-#include "options.h"
+#include "server_options.h"
 #include "tally.h"
 #include "wire/channel.h"
 
@@ -74,7 +74,6 @@ static struct {
 	uint32_t family, clients, channels, seconds, rate;
 	const char *phases;
 	struct tp_addr peer;
-	uint32_t peer_port;
 	struct tp_crowd *crowd;
 	struct one *ones;
 	const struct phase *phase;
@@ -84,13 +83,13 @@ static struct {
 	struct tp_echo *peers;
 	struct tp_tally errors;
 } storm = {
-	.server = { .port = 3478, .window = 512 },
+	.server = { .server.port = 3478, .window = 512 },
 	.family = 4,
 	.clients = 10000,
 	.channels = 1,
 	.seconds = 5,
 	.phases = "refresh,churn",
-	.peer_port = 5000,
+	.peer.port = 5000,
 	.random = 88172645463325252u,
 };
 
@@ -109,7 +108,7 @@ static void bind_channel(uint32_t channel, struct tp_request *rq)
 	rq->kind = TP_REQUEST_BIND;
 	rq->channel = (uint16_t)(TP_CHANNEL_MIN + channel);
 	rq->peer = storm.peer;
-	rq->peer.port = (uint16_t)(storm.peer_port + channel);
+	rq->peer.port = (uint16_t)(storm.peer.port + channel);
 }
 
 static void allocate(struct tp_request *rq)
@@ -454,9 +453,9 @@ static void parse(int argc, char **argv)
 {
 	const struct tp_option table[] = {
 		TP_SERVER_OPTIONS(&storm.server),
-		{ "peer", TP_OPTION_ADDR, &storm.peer, 0, 0,
-				"address that channels are bound to (required)" },
-		{ "peer-port", TP_OPTION_NUMBER, &storm.peer_port, 1, 65535,
+		{ "peer", TP_OPTION_ADDR, &storm.peer, 0, 0, "address that channels are bound to",
+				true },
+		{ "peer-port", TP_OPTION_NUMBER16, &storm.peer.port, 1, 65535,
 				"port of the first channel's peer, counting up" },
 		{ "clients", TP_OPTION_NUMBER, &storm.clients, 1, MAX_CLIENTS, "how many" },
 		{ "channels", TP_OPTION_NUMBER, &storm.channels, 1, MAX_CHANNELS,
@@ -476,13 +475,10 @@ static void parse(int argc, char **argv)
 			"Measures requests a second, in phases: fill, then those of --phases\n"
 			"(bind, refresh, rebind, churn, data, hold), then delete.  One JSON object for each.",
 			table);
-	tp_server_options_check(&storm.server);
-	if (storm.peer.family == 0)
-		errx(2, "--peer is required; see --help");
 	storm.family = storm.peer.family;
-	if (storm.peer_port + storm.channels - 1 > UINT16_MAX)
+	if (storm.peer.port + storm.channels - 1 > UINT16_MAX)
 		errx(2, "%u peers from port %u: there are not as many ports", storm.channels,
-				storm.peer_port);
+				storm.peer.port);
 }
 
 static void check_phases(void)
@@ -513,17 +509,13 @@ int main(int argc, char **argv)
 	storm.crowd = tp_crowd_new(&(struct tp_crowd_conf){
 			.server = storm.server.server,
 			.sources = &storm.server.sources,
-			.source_port = (uint16_t)storm.server.source_port,
+			.source_port = storm.server.source_port,
 			.n_clients = storm.clients,
 			.login = &login,
 			.ops = &ops,
 	});
-	if (strstr(storm.phases, "data") != NULL) {
-		struct tp_addr peer = storm.peer;
-
-		peer.port = (uint16_t)storm.peer_port;
-		storm.peers = tp_echo_new(&peer, 1);
-	}
+	if (strstr(storm.phases, "data") != NULL)
+		storm.peers = tp_echo_new(&storm.peer, 1);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	run_phase(&fill);

@@ -3,8 +3,6 @@
  * dpdk-load - the other end of a shared-memory wire: sends frames of many flows as fast as they are
  * taken, and counts what comes back.
  *
- *   dpdk-load --device DEVICE --tap NAME --cpu N
- *
  * The device is this end of the wire: net_vhost, at whose socket the device under test connects
  * with net_virtio_user, or net_memif with role=server.  What is no answer passes between the wire
  * and the TAP, by turnpike's own exception path, so that clients and peers with addresses on the
@@ -18,6 +16,7 @@
  * that only swaps addresses sends back.
  */
 #include "base/clock.h"
+#include "bench/options.h"
 #include "bpf/steer.h"
 #include "flows.h"
 #include "io/dpdk.h"
@@ -29,11 +28,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <linux/if_ether.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,14 +66,14 @@ struct load {
 
 /* ---- set-up ---- */
 
-static void start_eal(const char *cpu)
+static void start_eal(uint32_t cpu)
 {
 	char lcores[32];
 	char *argv[] = { (char[]){ "dpdk-load" }, (char[]){ "--in-memory" },
 		(char[]){ "--single-file-segments" }, (char[]){ "--no-pci" },
 		(char[]){ "--no-telemetry" }, (char[]){ "--log-level=*:error" }, lcores, NULL };
 
-	snprintf(lcores, sizeof(lcores), "--lcores=0@%s", cpu);
+	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", cpu);
 	if (rte_eal_init(sizeof(argv) / sizeof(argv[0]) - 1, argv) < 0)
 		die("DPDK does not start: are there huge pages?");
 }
@@ -310,33 +309,20 @@ static void serve(struct load *l)
 
 int main(int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{ "device", required_argument, NULL, 'd' },
-		{ "tap", required_argument, NULL, 't' },
-		{ "cpu", required_argument, NULL, 'c' },
-		{ NULL, 0, NULL, 0 },
-	};
-	const char *device = NULL, *tap = NULL, *cpu = "0";
+	const char *device = NULL, *tap = NULL;
 	static struct load load;
-	int c;
+	uint32_t cpu = 0;
+	const struct tp_option table[] = {
+		{ "device", TP_OPTION_TEXT, &device, 0, 0, "this end of the wire", true },
+		{ "tap", TP_OPTION_TEXT, &tap, 0, 0, "for what is no answer", true, "NAME" },
+		{ "cpu", TP_OPTION_NUMBER, &cpu, 0, CPU_SETSIZE - 1, "where to run" },
+		{ NULL },
+	};
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 'd':
-			device = optarg;
-			break;
-		case 't':
-			tap = optarg;
-			break;
-		case 'c':
-			cpu = optarg;
-			break;
-		default:
-			return EXIT_FAILURE;
-		}
-	}
-	if (device == NULL || tap == NULL)
-		die("usage: dpdk-load --device DEVICE --tap NAME --cpu N");
+	tp_options_parse(argc, argv,
+			"usage: dpdk-load --device TEXT --tap NAME [OPTION...]\n\n"
+			"Sends and counts frames through a wire of shared memory, by commands on stdin.",
+			table);
 	catch_signals();
 	start_eal(cpu);
 	set_rules(&load);

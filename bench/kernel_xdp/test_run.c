@@ -31,8 +31,8 @@ struct object {
 
 struct run {
 	const struct test_run_conf *conf;
-	struct object objects[TEST_RUN_LIST_MAX][GROUPS];
-	struct order orders[TEST_RUN_LIST_MAX];
+	struct object objects[TP_NUMBERS_MAX][GROUPS];
+	struct order orders[TP_NUMBERS_MAX];
 	struct rig *rig; /* the pipeline that frames are compared with */
 	struct world *world;
 	struct sample raw, prologue, empty;
@@ -89,9 +89,9 @@ static int object_load(
 	void *at;
 	int rc;
 
-	for (uint32_t i = 0; i < run->n_paths; i++) {
-		traffic_specs(run->paths[i], 0, specs);
-		if (group_of(run->paths[i]) == group)
+	for (uint32_t i = 0; i < run->paths.n; i++) {
+		traffic_specs(run->paths.v[i], 0, specs);
+		if (group_of(run->paths.v[i]) == group)
 			conf.n[flows_map_of(&specs[0])] = n_flows;
 	}
 	rc = flows_load(&conf, &o->relay);
@@ -139,7 +139,7 @@ static int object_get(struct run *run, uint32_t at, enum tp_path path, struct ob
 	int rc = 0;
 
 	if (o->relay == NULL)
-		rc = object_load(run->conf, run->conf->flows[at], group, o);
+		rc = object_load(run->conf, run->conf->flows.v[at], group, o);
 	if (rc == 0 && !o->has_path[path])
 		rc = object_add_path(o, path);
 	*out = o;
@@ -332,15 +332,15 @@ static int repetition(struct run *run)
 	struct object *o;
 	int rc = 0;
 
-	for (uint32_t i = 0; i < conf->n_flows; i++) {
-		for (uint32_t k = 0; k < conf->n_paths && rc == 0; k++) {
-			rc = object_get(run, i, conf->paths[k], &o);
+	for (uint32_t i = 0; i < conf->flows.n; i++) {
+		for (uint32_t k = 0; k < conf->paths.n && rc == 0; k++) {
+			rc = object_get(run, i, conf->paths.v[k], &o);
 			if (rc == 0)
-				rc = check(run, o, conf->paths[k]);
+				rc = check(run, o, conf->paths.v[k]);
 			if (rc == 0)
-				rc = measure(run, o, conf->paths[k], &run->orders[i]);
+				rc = measure(run, o, conf->paths.v[k], &run->orders[i]);
 			if (rc == 0)
-				print(run, conf->paths[k], conf->flows[i]);
+				print(run, conf->paths.v[k], conf->flows.v[i]);
 		}
 	}
 	return rc;
@@ -353,8 +353,8 @@ static int prepare(struct run *run)
 
 	for (uint32_t i = 0; i < TRAFFIC_PLAIN; i++)
 		wants[i] = (struct world_want){ .path = i, .n_flows = CHECKED };
-	for (uint32_t i = 0; i < run->conf->n_flows && rc == 0; i++)
-		rc = order_new(run->conf->flows[i], &run->orders[i]);
+	for (uint32_t i = 0; i < run->conf->flows.n && rc == 0; i++)
+		rc = order_new(run->conf->flows.v[i], &run->orders[i]);
 	if (rc < 0)
 		fprintf(stderr, "kernel_xdp: out of memory\n");
 	return rc < 0 ? rc : world_new(wants, TRAFFIC_PLAIN, &run->world);
@@ -362,7 +362,7 @@ static int prepare(struct run *run)
 
 static void run_fini(struct run *run)
 {
-	for (uint32_t i = 0; i < TEST_RUN_LIST_MAX; i++) {
+	for (uint32_t i = 0; i < TP_NUMBERS_MAX; i++) {
 		order_free(&run->orders[i]);
 		for (uint32_t k = 0; k < GROUPS; k++)
 			object_free(&run->objects[i][k]);

@@ -21,15 +21,15 @@
 
 #include <stdint.h>
 
+#include "bench/options.h"
 #include "traffic.h"
 
-#define TEST_RUN_LIST_MAX 16
 #define TEST_RUN_PAYLOAD_MIN 24 /* the restored headers lie inside of the shortest frame */
 
 struct test_run_conf {
-	uint32_t n_paths, n_flows, reps;
-	enum tp_path paths[TEST_RUN_LIST_MAX]; /* of the eight */
-	uint32_t flows[TEST_RUN_LIST_MAX];
+	struct tp_numbers paths; /* enum tp_path, of the eight */
+	struct tp_numbers flows;
+	uint32_t reps;
 	uint32_t pkts; /* of each sample, at least */
 	uint16_t payload;
 };

@@ -32,7 +32,7 @@
 #include <string.h>
 
 #define ROWS_MAX 512 /* and room for the bursts of the slowest path */
-#define ORDERS_MAX PLAN_LIST_MAX
+#define ORDERS_MAX TP_NUMBERS_MAX
 #define SLICES 4 /* of each number of threads in a repetition */
 
 enum kind {
@@ -65,9 +65,9 @@ struct bench {
 	struct sample sample;
 };
 
-static const struct plan_list issue_flows = { 4, { 1, 1024, 65536, 1048576 } };
-static const struct plan_list side_flows = { 2, { 1024, 65536 } }; /* no more than these */
-static const struct plan_list issue_bursts = { 7, { 1, 2, 4, 8, 16, 32, 64 } };
+static const struct tp_numbers issue_flows = { 4, { 1, 1024, 65536, 1048576 } };
+static const struct tp_numbers side_flows = { 2, { 1024, 65536 } }; /* no more than these */
+static const struct tp_numbers issue_bursts = { 7, { 1, 2, 4, 8, 16, 32, 64 } };
 
 /* ---- which rows ---- */
 
@@ -98,7 +98,7 @@ static void add_row(
 
 static void add_floors(struct bench *b)
 {
-	const struct plan_list *flows = b->plan.flows.n ? &b->plan.flows : &issue_flows;
+	const struct tp_numbers *flows = b->plan.flows.n ? &b->plan.flows : &issue_flows;
 
 	add_row(b, TOUCH, TP_PATH_UP_44, 1, TP_BURST);
 	add_row(b, MEMCPY, TP_PATH_UP_44, 1, TP_BURST);
@@ -110,9 +110,9 @@ static void add_floors(struct bench *b)
 
 static void add_path(struct bench *b, enum tp_path path)
 {
-	const struct plan_list *flows = b->plan.flows.n ? &b->plan.flows
-			: path < TRAFFIC_PLAIN          ? &issue_flows
-							: &side_flows;
+	const struct tp_numbers *flows = b->plan.flows.n ? &b->plan.flows
+			: path < TRAFFIC_PLAIN           ? &issue_flows
+							 : &side_flows;
 
 	for (uint32_t i = 0; i < flows->n; i++) {
 		if (b->plan.bursts.n == 0)
@@ -124,7 +124,7 @@ static void add_path(struct bench *b, enum tp_path path)
 
 static void add_bursts(struct bench *b, enum tp_path path)
 {
-	const struct plan_list *bursts = b->plan.bursts.n ? &b->plan.bursts : &issue_bursts;
+	const struct tp_numbers *bursts = b->plan.bursts.n ? &b->plan.bursts : &issue_bursts;
 
 	for (uint32_t i = 0; i < bursts->n; i++)
 		add_row(b, PATH, path, 1024, bursts->v[i]);
@@ -133,7 +133,7 @@ static void add_bursts(struct bench *b, enum tp_path path)
 /* One path is enough: what threads share is the table.  Churn knows channels only. */
 static void add_threads(struct bench *b)
 {
-	const struct plan_list *flows = b->plan.flows.n ? &b->plan.flows : &side_flows;
+	const struct tp_numbers *flows = b->plan.flows.n ? &b->plan.flows : &side_flows;
 	enum tp_path path = b->plan.paths.n ? b->plan.paths.v[0] : TP_PATH_UP_44;
 
 	if (path >= TRAFFIC_PLAIN)
@@ -454,10 +454,9 @@ static void bench_fini(struct bench *b)
 int main(int argc, char **argv)
 {
 	static struct bench b;
-	int rc = plan_parse(&b.plan, argc, argv);
+	int rc;
 
-	if (rc != 0)
-		return rc > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	plan_parse(&b.plan, argc, argv);
 	add_rows(&b);
 	if (b.has_too_many || (b.n_rows == 0 && !wants_slowest(&b.plan))) {
 		fprintf(stderr, "pipeline: %s rows; see --help\n",

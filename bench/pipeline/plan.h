@@ -8,9 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/options.h"
 #include "traffic.h"
-
-#define PLAN_LIST_MAX 32
 
 enum plan_part {
 	PLAN_PATHS = 1,
@@ -20,14 +19,9 @@ enum plan_part {
 	PLAN_ALL = 15,
 };
 
-struct plan_list {
-	uint32_t n;
-	uint32_t v[PLAN_LIST_MAX];
-};
-
 struct plan {
-	uint32_t parts;                        /* enum plan_part */
-	struct plan_list paths, flows, bursts; /* n 0: as the issue wants them */
+	uint32_t parts;                         /* enum plan_part */
+	struct tp_numbers paths, flows, bursts; /* n 0: as the issue wants them */
 	uint32_t reps;
 	uint32_t pkts; /* of each sample, at least */
 	uint32_t ring;
@@ -38,7 +32,7 @@ struct plan {
 	uint16_t payload;
 };
 
-/** @return 0, 1: help was asked for and given, or -EINVAL after a line on stderr */
-int plan_parse(struct plan *plan, int argc, char **argv);
+/** Or end the program, see tp_options_parse(). */
+void plan_parse(struct plan *plan, int argc, char **argv);
 
 #endif

@@ -77,8 +77,6 @@ struct gen_flow *flows_read(const char *path, struct frame_shape *shape)
 	struct tp_why why;
 	int64_t n;
 
-	if (path == NULL)
-		die("which flows?  --flows FILE");
 	n = tp_channel_list_read(path, &channels, &why);
 	if (n < 0)
 		die("%s", why.text);

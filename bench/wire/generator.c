@@ -15,12 +15,14 @@
 #include "payload.h"
 #include "program.h"
 
+#include "bench/options.h"
+
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <generator.skel.h>
 
+#include <err.h>
 #include <errno.h>
-#include <getopt.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -37,7 +39,7 @@
 
 #define NS_PER_SEC 1000000000ull
 #define MAX_PPS 100000000
-#define MAX_SECONDS 86400.0
+#define MAX_SECONDS 86400
 #define MAX_BATCH 256 /* the kernel's TEST_XDP_MAX_BATCH */
 /* Frames that wait for the end of their batch wait less in a small one: latency. */
 #define BATCH_FAST 64
@@ -46,29 +48,11 @@
 /* A signal that comes just before the system call is lost: repeat it. */
 #define ALARM_AGAIN_US 10000
 
-static const char help[] =
-		"usage: generator --if IF --mac MAC --flows FILE --direction up|down [options]\n"
-		"\n"
-		"Sends packets of the flows in FILE (as turn-flows prints them) into IF.\n"
-		"\n"
-		"  --if IF            interface to send on; native XDP or GRO must be on at its peer\n"
-		"  --mac MAC          destination MAC\n"
-		"  --flows FILE       one JSON object a line\n"
-		"  --direction D      up: client to relay, ChannelData.  down: peer to relay\n"
-		"  --payload BYTES    application data, 64-1400, a multiple of 4 [160]\n"
-		"  --rate PPS         packets/s of all flows; 0: as fast as possible [0]\n"
-		"  --seconds S        how long; 0: until SIGTERM [0]\n"
-		"  --order O          round-robin or random [round-robin]\n"
-		"  --batch N          frames in one run of the kernel's loop, 1-256 [64; 16 with a rate]\n"
-		"  --commands         say {\"ready\":true}, then run each line `PPS SECONDS` of stdin\n"
-		"\n"
-		"Prints one JSON line for each run: {\"sent\":packets,\"seconds\":S,\"pps\":P}.\n";
-
 struct options {
 	const char *ifname;
 	const char *mac;
 	const char *flows;
-	uint64_t pps;
+	uint32_t pps;
 	double seconds;
 	uint32_t batch; /* 0: by the rate */
 	bool is_random;
@@ -83,95 +67,44 @@ static uint32_t frame_bytes;
 
 /* ---- the command line ---- */
 
-static double seconds_of(const char *text)
-{
-	char *end;
-	double seconds = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !(seconds >= 0 && seconds <= MAX_SECONDS))
-		die("--seconds %s: 0 to %.0f, please", text, MAX_SECONDS);
-	return seconds;
-}
-
-static bool is_second(const char *option, const char *text, const char *first, const char *second)
-{
-	if (strcmp(text, first) != 0 && strcmp(text, second) != 0)
-		die("%s %s: %s or %s, please", option, text, first, second);
-	return strcmp(text, second) == 0;
-}
-
-static void parse_option(struct options *o, int letter)
-{
-	switch (letter) {
-	case 'i':
-		o->ifname = optarg;
-		break;
-	case 'm':
-		o->mac = optarg;
-		break;
-	case 'f':
-		o->flows = optarg;
-		break;
-	case 'd':
-		o->shape.is_up = is_second("--direction", optarg, "down", "up");
-		break;
-	case 'p':
-		o->shape.payload_bytes = (uint32_t)number_of(
-				"--payload", optarg, WIRE_MIN_PAYLOAD, WIRE_MAX_PAYLOAD);
-		break;
-	case 'r':
-		o->pps = number_of("--rate", optarg, 0, MAX_PPS);
-		break;
-	case 's':
-		o->seconds = seconds_of(optarg);
-		break;
-	case 'o':
-		o->is_random = is_second("--order", optarg, "round-robin", "random");
-		break;
-	case 'b':
-		o->batch = (uint32_t)number_of("--batch", optarg, 1, MAX_BATCH);
-		break;
-	case 'c':
-		o->has_commands = true;
-		break;
-	case 'h':
-		fputs(help, stdout);
-		exit(0);
-	default:
-		exit(2);
-	}
-}
-
 static struct options parse(int argc, char *argv[])
 {
-	static const struct option known[] = {
-		{ "if", required_argument, NULL, 'i' },
-		{ "mac", required_argument, NULL, 'm' },
-		{ "flows", required_argument, NULL, 'f' },
-		{ "direction", required_argument, NULL, 'd' },
-		{ "payload", required_argument, NULL, 'p' },
-		{ "rate", required_argument, NULL, 'r' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "order", required_argument, NULL, 'o' },
-		{ "batch", required_argument, NULL, 'b' },
-		{ "commands", no_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+	struct options o = { .shape.payload_bytes = 160 };
+	uint32_t is_up = false, is_random = false;
+	const struct tp_option table[] = {
+		{ "if", TP_OPTION_TEXT, &o.ifname, 0, 0,
+				"interface to send on; native XDP or GRO must be on at its peer",
+				true, "IF" },
+		{ "mac", TP_OPTION_TEXT, &o.mac, 0, 0, "destination", true, "MAC" },
+		{ "flows", TP_OPTION_TEXT, &o.flows, 0, 0, "one JSON object a line", true, "FILE" },
+		{ "direction", TP_OPTION_CHOICE, &is_up, 0, 0,
+				"up: client to relay, ChannelData.  down: peer to relay", true,
+				"down|up" },
+		{ "payload", TP_OPTION_NUMBER, &o.shape.payload_bytes, WIRE_MIN_PAYLOAD,
+				WIRE_MAX_PAYLOAD, "bytes of application data, a multiple of 4" },
+		{ "rate", TP_OPTION_NUMBER, &o.pps, 0, MAX_PPS,
+				"packets/s of all flows; 0: as fast as possible" },
+		{ "seconds", TP_OPTION_SECONDS, &o.seconds, 0, MAX_SECONDS,
+				"how long; 0: until SIGTERM" },
+		{ "order", TP_OPTION_CHOICE, &is_random, 0, 0, "of the flows",
+				.value = "round-robin|random" },
+		{ "batch", TP_OPTION_NUMBER, &o.batch, 1, MAX_BATCH,
+				"frames in one run of the kernel's loop [64; 16 with a rate]" },
+		{ "commands", TP_OPTION_FLAG, &o.has_commands, 0, 0,
+				"say {\"ready\":true}, then run each line `PPS SECONDS` of stdin" },
+		{ NULL },
 	};
-	struct options o = { .shape = { .is_up = true, .payload_bytes = 160 } };
-	bool has_direction = false;
-	int letter;
 
-	while ((letter = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		parse_option(&o, letter);
-		has_direction |= letter == 'd';
-	}
-	if (optind < argc)
-		die("%s: what is this?  See --help", argv[optind]);
-	if (!has_direction)
-		die("which way?  --direction up|down");
+	tp_options_parse(argc, argv,
+			"usage: generator --if IF --mac MAC --flows FILE --direction up|down "
+			"[OPTION...]\n\n"
+			"Sends packets of the flows in FILE (as turn-flows prints them) into IF.\n"
+			"Prints one JSON line for each run: {\"sent\":packets,\"seconds\":S,\"pps\":P}.",
+			table);
 	if (o.shape.payload_bytes % 4 != 0)
-		die("--payload %u: a multiple of 4, please", o.shape.payload_bytes);
+		errx(2, "--payload %u: must be a multiple of 4", o.shape.payload_bytes);
+	o.shape.is_up = is_up;
+	o.is_random = is_random;
 	return o;
 }
 
@@ -181,8 +114,8 @@ static void find_macs(struct options *o)
 	struct ether_addr to;
 	int fd;
 
-	if (o->mac == NULL || ether_aton_r(o->mac, &to) == NULL)
-		die("to which MAC?  --mac 02:00:00:00:00:01");
+	if (ether_aton_r(o->mac, &to) == NULL)
+		errx(2, "--mac %s: must be an address like 02:00:00:00:00:01", o->mac);
 	memcpy(o->shape.mac_to, &to, sizeof(to));
 	ifindex_of(o->ifname);
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", o->ifname);
@@ -290,13 +223,15 @@ static void run_commands(const struct options *o)
 {
 	char line[100], seconds[50], extra;
 	unsigned long long pps;
+	double duration;
 
 	puts("{\"ready\":true}");
 	fflush(stdout);
 	while (!is_ending() && fgets(line, sizeof(line), stdin) != NULL) {
-		if (sscanf(line, "%llu %49s %c", &pps, seconds, &extra) != 2 || pps > MAX_PPS)
+		if (sscanf(line, "%llu %49s %c", &pps, seconds, &extra) != 2 || pps > MAX_PPS ||
+				!tp_seconds_parse(seconds, 0, MAX_SECONDS, &duration))
 			die("not a command: %s", line);
-		run(o, pps, seconds_of(seconds));
+		run(o, pps, duration);
 	}
 }
 

@@ -10,6 +10,7 @@
 #include "program.h"
 
 #include "base/why.h"
+#include "bench/options.h"
 #include "io/afxdp.h"
 #include "io/netdev.h"
 #include "io/port.h"
@@ -22,7 +23,6 @@
 #include <rte_pause.h>
 
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,16 +34,6 @@
 #define SLEEP_PENDING_MS 1
 #define CHUNK_BYTES 2048
 #define CHUNKS (4 * TP_AFXDP_RING)
-
-static const char help[] = "usage: l2fwd --if IF [options]\n"
-			   "\n"
-			   "Sends the generator's packets back where they came from, by AF_XDP.\n"
-			   "\n"
-			   "  --if IF        interface; needs one receive queue\n"
-			   "  --mode M       zerocopy, copy or skb [copy]\n"
-			   "  --idle I       adaptive or spin [adaptive]\n"
-			   "\n"
-			   "Prints {\"ready\":true,...}, and at SIGTERM what its port counted.\n";
 
 struct options {
 	const char *ifname;
@@ -102,42 +92,25 @@ static void forward(struct tp_port *port, bool is_adaptive)
 
 static struct options parse(int argc, char *argv[])
 {
-	static const struct option known[] = {
-		{ "if", required_argument, NULL, 'i' },
-		{ "mode", required_argument, NULL, 'm' },
-		{ "idle", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+	uint32_t mode = TP_XDP_COPY - TP_XDP_ZEROCOPY, is_spinning = false;
+	struct options o = { 0 };
+	const struct tp_option table[] = {
+		{ "if", TP_OPTION_TEXT, &o.ifname, 0, 0, "interface with one receive queue", true,
+				"IF" },
+		{ "mode", TP_OPTION_CHOICE, &mode, 0, 0, "of the XDP program and the socket",
+				.value = "zerocopy|copy|skb" },
+		{ "idle", TP_OPTION_CHOICE, &is_spinning, 0, 0, "what it does without packets",
+				.value = "adaptive|spin" },
+		{ NULL },
 	};
-	struct options o = { .mode = TP_XDP_COPY, .is_adaptive = true };
-	int letter;
 
-	while ((letter = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		switch (letter) {
-		case 'i':
-			o.ifname = optarg;
-			break;
-		case 'm':
-			for (o.mode = TP_XDP_ZEROCOPY; o.mode <= TP_XDP_SKB; o.mode++)
-				if (strcmp(optarg, tp_xdp_mode_name(o.mode)) == 0)
-					break;
-			if (o.mode > TP_XDP_SKB)
-				die("--mode %s: zerocopy, copy or skb, please", optarg);
-			break;
-		case 'd':
-			o.is_adaptive = strcmp(optarg, "adaptive") == 0;
-			if (!o.is_adaptive && strcmp(optarg, "spin") != 0)
-				die("--idle %s: adaptive or spin, please", optarg);
-			break;
-		case 'h':
-			fputs(help, stdout);
-			exit(0);
-		default:
-			exit(2);
-		}
-	}
-	if (optind < argc)
-		die("%s: what is this?  See --help", argv[optind]);
+	tp_options_parse(argc, argv,
+			"usage: l2fwd --if IF [OPTION...]\n\n"
+			"Sends the generator's packets back where they came from, by AF_XDP.\n"
+			"Prints {\"ready\":true,...}, and at SIGTERM what its port counted.",
+			table);
+	o.mode = TP_XDP_ZEROCOPY + mode;
+	o.is_adaptive = !is_spinning;
 	ifindex_of(o.ifname);
 	return o;
 }

@@ -30,26 +30,10 @@ void die(const char *fmt, ...)
 	exit(1);
 }
 
-uint64_t number_of(const char *option, const char *text, uint64_t min, uint64_t max)
-{
-	unsigned long long n;
-	char *end;
-
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (errno != 0 || text[0] == '-' || end == text || *end != '\0' || n < min || n > max)
-		die("%s %s: a number from %llu to %llu, please", option, text,
-				(unsigned long long)min, (unsigned long long)max);
-	return n;
-}
-
 unsigned int ifindex_of(const char *ifname)
 {
-	unsigned int ifindex;
+	unsigned int ifindex = if_nametoindex(ifname);
 
-	if (ifname == NULL)
-		die("which interface?  --if NAME");
-	ifindex = if_nametoindex(ifname);
 	if (ifindex == 0)
 		die("%s: no such interface in this network namespace", ifname);
 	return ifindex;

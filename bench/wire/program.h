@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * program - what generator, sink and l2fwd share: dying with a sentence, numbers of the command
- * line, an orderly end, attaching XDP.
+ * program - what generator, sink and l2fwd share: dying with a sentence, an orderly end, attaching
+ * XDP.
  */
 #ifndef WIRE_PROGRAM_H
 #define WIRE_PROGRAM_H
@@ -11,9 +11,6 @@
 
 /** One line on stderr, beginning with the program's name; exit status 1. */
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
-/** A whole number in [min, max], or die naming the option. */
-uint64_t number_of(const char *option, const char *text, uint64_t min, uint64_t max);
 
 /** The interface's index, or die. */
 unsigned int ifindex_of(const char *ifname);

@@ -14,13 +14,15 @@
 #include "payload.h"
 #include "program.h"
 
+#include "bench/options.h"
+
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
 #include <sink.skel.h>
 
+#include <err.h>
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,21 +32,7 @@
 
 #define MAX_FLOWS (1u << 22)
 #define MAX_EVERY (1u << 20)
-
-static const char help[] =
-		"usage: sink --if IF [options]\n"
-		"\n"
-		"Counts and drops the generator's packets that arrive at IF, in XDP.\n"
-		"\n"
-		"  --if IF             interface to receive on\n"
-		"  --flows N           flows of the generator, at most [65536]\n"
-		"  --check-every N     verify the UDP checksum of one packet in N, a power of two [64]\n"
-		"  --latency-every N   take the latency of one packet in N, a power of two [1]\n"
-		"  --interval S        print every S seconds, until SIGTERM\n"
-		"\n"
-		"Without --interval reads commands from stdin, one a line, and answers each with a JSON\n"
-		"line: `reset` begins a window, `reset N` one with another --latency-every, `read` prints\n"
-		"what came since.\n";
+#define MAX_INTERVAL 86400 /* seconds */
 
 /* A window begins with a copy of all counters. */
 struct window {
@@ -181,23 +169,24 @@ static void load(const char *ifname, const struct sink_conf *conf)
 	attach_xdp(bpf_program__fd(skel->progs.wire_sink), ifname, XDP_FLAGS_DRV_MODE);
 }
 
-static uint32_t mask_of(const char *option, const char *text)
+static uint32_t mask_of(const char *option, uint32_t every)
 {
-	uint32_t every = (uint32_t)number_of(option, text, 1, MAX_EVERY);
-
 	if ((every & (every - 1)) != 0)
-		die("%s %u: a power of two, please", option, every);
+		errx(2, "%s %u: must be a power of two", option, every);
 	return every - 1;
 }
 
 static void run_command(const char *command)
 {
+	uint32_t every;
+
 	if (strcmp(command, "read") == 0) {
 		print_window();
 		return;
 	}
-	if (strncmp(command, "reset ", 6) == 0)
-		skel->data_window->window.latency_mask = mask_of("reset", command + 6);
+	if (strncmp(command, "reset ", 6) == 0 &&
+			tp_number_parse(command + 6, 1, MAX_EVERY, &every))
+		skel->data_window->window.latency_mask = mask_of("reset", every);
 	else if (strcmp(command, "reset") != 0)
 		die("not a command: %s", command);
 	reset();
@@ -215,7 +204,7 @@ static void run_commands(void)
 	}
 }
 
-static void run_intervals(uint64_t seconds)
+static void run_intervals(uint32_t seconds)
 {
 	const struct timespec pause = { .tv_sec = (time_t)seconds };
 
@@ -229,49 +218,35 @@ struct options {
 	const char *ifname;
 	struct sink_conf conf;
 	uint32_t latency_mask;
-	uint64_t interval; /* seconds; 0: commands */
+	uint32_t interval; /* seconds; 0: commands */
 };
 
 static struct options parse(int argc, char *argv[])
 {
-	static const struct option known[] = {
-		{ "if", required_argument, NULL, 'i' },
-		{ "flows", required_argument, NULL, 'f' },
-		{ "check-every", required_argument, NULL, 'c' },
-		{ "latency-every", required_argument, NULL, 'l' },
-		{ "interval", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+	struct options o = { .conf.n_flows = 65536 };
+	uint32_t check_every = 64, latency_every = 1;
+	const struct tp_option table[] = {
+		{ "if", TP_OPTION_TEXT, &o.ifname, 0, 0, "interface to receive on", true, "IF" },
+		{ "flows", TP_OPTION_NUMBER, &o.conf.n_flows, 1, MAX_FLOWS,
+				"flows of the generator, at most" },
+		{ "check-every", TP_OPTION_NUMBER, &check_every, 1, MAX_EVERY,
+				"verify the UDP checksum of one packet in N, a power of two" },
+		{ "latency-every", TP_OPTION_NUMBER, &latency_every, 1, MAX_EVERY,
+				"take the latency of one packet in N, a power of two" },
+		{ "interval", TP_OPTION_NUMBER, &o.interval, 1, MAX_INTERVAL,
+				"print every N seconds, until SIGTERM" },
+		{ NULL },
 	};
-	struct options o = { .conf = { .n_flows = 65536, .check_mask = 63 } };
-	int letter;
 
-	while ((letter = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		switch (letter) {
-		case 'i':
-			o.ifname = optarg;
-			break;
-		case 'f':
-			o.conf.n_flows = (uint32_t)number_of("--flows", optarg, 1, MAX_FLOWS);
-			break;
-		case 'c':
-			o.conf.check_mask = mask_of("--check-every", optarg);
-			break;
-		case 'l':
-			o.latency_mask = mask_of("--latency-every", optarg);
-			break;
-		case 's':
-			o.interval = number_of("--interval", optarg, 1, 86400);
-			break;
-		case 'h':
-			fputs(help, stdout);
-			exit(0);
-		default:
-			exit(2);
-		}
-	}
-	if (optind < argc)
-		die("%s: what is this?  See --help", argv[optind]);
+	tp_options_parse(argc, argv,
+			"usage: sink --if IF [OPTION...]\n\n"
+			"Counts and drops the generator's packets that arrive at IF, in XDP.\n\n"
+			"Without --interval reads commands from stdin, one a line, and answers each\n"
+			"with a JSON line: `reset` begins a window, `reset N` one with another\n"
+			"--latency-every, `read` prints what came since.",
+			table);
+	o.conf.check_mask = mask_of("--check-every", check_every);
+	o.latency_mask = mask_of("--latency-every", latency_every);
 	ifindex_of(o.ifname);
 	return o;
 }
