@@ -45,7 +45,10 @@ struct rig_attr {
 #define RIG_IPV4 RIG_RAW(REQUESTED_ADDRESS_FAMILY, "\x01\0\0\0")
 #define RIG_IPV6 RIG_RAW(REQUESTED_ADDRESS_FAMILY, "\x02\0\0\0")
 #define RIG_DUAL RIG_RAW(ADDITIONAL_ADDRESS_FAMILY, "\x02\0\0\0")
+#define RIG_EVEN RIG_RAW(EVEN_PORT, "\0")
+#define RIG_EVEN_PAIR RIG_RAW(EVEN_PORT, "\x80") /* and the next port is to be kept aside */
 #define RIG_LIFETIME(bytes) RIG_RAW(LIFETIME, bytes)
+#define RIG_DELETE RIG_LIFETIME("\0\0\0\0") /* of a Refresh */
 #define RIG_CHANNEL(bytes) RIG_RAW(CHANNEL_NUMBER, bytes "\0\0")
 #define RIG_END { 0 }
 #define RIG_NONE RIG_END /* a request that needs no attribute */
@@ -305,6 +308,12 @@ static inline struct rig_client rig_alice(struct rig *r, const char *ip, uint16_
 
 	rig_learn(r, &c);
 	return c;
+}
+
+/* One of many. */
+static inline struct rig_client rig_numbered(struct rig *r, uint16_t i)
+{
+	return rig_alice(r, "198.51.100.7", (uint16_t)(10000 + i));
 }
 
 /* The relayed address of a family in the answer to an Allocate: as the client sees it. */
