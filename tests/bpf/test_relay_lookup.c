@@ -195,7 +195,7 @@ static void send_fragments(int wire, const struct lab_udp *udp)
 		ip.tot_len = htons((uint16_t)(20 + len));
 		ip.frag_off = htons((uint16_t)(at / 8 | (at + len < body ? 0x2000 : 0)));
 		ip.check = 0;
-		ip.check = lab_sum_be(lab_sum(0, &ip, sizeof(ip)));
+		ip.check = lab_sum_be(sum16(0, &ip, sizeof(ip)));
 		memcpy(frame, whole, ETH_HLEN);
 		memcpy(frame + ETH_HLEN, &ip, sizeof(ip));
 		memcpy(frame + ETH_HLEN + 20, whole + ETH_HLEN + 20 + at, len);
@@ -241,9 +241,9 @@ static void errors_about_one_port_do_not_stop_the_socket(void **state)
 	h.ip.tot_len = htons((uint16_t)(sizeof(h) + n));
 	assert_int_equal(inet_pton(AF_INET, PEER4, &h.ip.saddr), 1);
 	assert_int_equal(inet_pton(AF_INET, RELAY4, &h.ip.daddr), 1);
-	h.ip.check = lab_sum_be(lab_sum(0, &h.ip, sizeof(h.ip)));
-	h.icmp.checksum = lab_sum_be(
-			lab_sum(lab_sum(0, &h.icmp, sizeof(h.icmp)), quoted + ETH_HLEN, n));
+	h.ip.check = lab_sum_be(sum16(0, &h.ip, sizeof(h.ip)));
+	h.icmp.checksum =
+			lab_sum_be(sum16(sum16(0, &h.icmp, sizeof(h.icmp)), quoted + ETH_HLEN, n));
 	memcpy(frame, quoted, ETH_HLEN);
 	memcpy(frame + ETH_HLEN, &h, sizeof(h));
 	memcpy(frame + ETH_HLEN + sizeof(h), quoted + ETH_HLEN, n);

@@ -146,8 +146,7 @@ static void what_the_kernel_sends_comes_whole_and_with_a_checksum(void **state)
 	assert_memory_equal(seen.frame + 6, mac, 6);
 	assert_memory_equal(seen.frame + 42, "answer", 6);
 	/* Addresses, protocol and length, and all of the datagram: RFC 768. */
-	assert_int_equal(
-			lab_sum(lab_sum(IPPROTO_UDP + 14, seen.frame + 26, 8), seen.frame + 34, 14),
+	assert_int_equal(sum16(sum16(IPPROTO_UDP + 14, seen.frame + 26, 8), seen.frame + 34, 14),
 			0xffff);
 	wait_until_counted(r, 0, 1);
 	close(fd);
