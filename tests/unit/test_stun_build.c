@@ -142,7 +142,7 @@ static void values_are_read_back(void **state)
 	assert_int_equal(msg.attr[TP_STUN_DATA_AT].len, 0);
 }
 
-/* RFC 8489 section 14.8, RFC 8656 section 19, RFC 8016 section 3.4 */
+/* As RFC 8489 section 14.8, RFC 8656 section 19 and RFC 8016 section 3.4 have them, not lib/. */
 static void errors(void **state)
 {
 	static const struct {
