@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "bytes.h"
+
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -95,20 +97,6 @@ static inline int lab_wire(const char *ifname)
 	return fd;
 }
 
-static inline uint32_t lab_sum(uint32_t sum, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	size_t i;
-
-	for (i = 0; i + 1 < len; i += 2)
-		sum += (uint32_t)p[i] << 8 | p[i + 1];
-	if (i < len)
-		sum += (uint32_t)p[i] << 8;
-	while (sum >> 16 != 0)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
-
 static inline uint16_t lab_sum_be(uint32_t sum)
 {
 	return htons((uint16_t)~sum);
@@ -148,7 +136,7 @@ static inline size_t lab_ip_header(const struct lab_udp *udp, uint8_t *at, size_
 	ip.id = htons(0x1234);
 	assert_int_equal(inet_pton(AF_INET, udp->src, &ip.saddr), 1);
 	assert_int_equal(inet_pton(AF_INET, udp->dst, &ip.daddr), 1);
-	ip.check = lab_sum_be(lab_sum(0, &ip, sizeof(ip)));
+	ip.check = lab_sum_be(sum16(0, &ip, sizeof(ip)));
 	memcpy(at, &ip, sizeof(ip));
 	return sizeof(ip);
 }
@@ -176,8 +164,8 @@ static inline size_t lab_frame(const struct lab_udp *udp, uint8_t out[LAB_FRAME_
 	if (udp->payload_len > 0)
 		memcpy(at + sizeof(l4), udp->payload, udp->payload_len);
 	/* Both addresses end where UDP begins. */
-	sum = lab_sum((uint32_t)(IPPROTO_UDP + l4_len), at - 2 * addr_len, 2 * addr_len);
-	l4.check = lab_sum_be(lab_sum(sum, at, l4_len));
+	sum = sum16((uint32_t)(IPPROTO_UDP + l4_len), at - 2 * addr_len, 2 * addr_len);
+	l4.check = lab_sum_be(sum16(sum, at, l4_len));
 	if (l4.check == 0)
 		l4.check = 0xffff;
 	memcpy(at, &l4, sizeof(l4));

@@ -19,7 +19,6 @@ import time
 from bench.harness.bench import BenchError
 
 from . import netns
-from .netns import inside
 
 LOAD_CPU = 0  # generator, clients, everything that is not measured
 DUT_CPU = 1
@@ -200,16 +199,7 @@ class Rig:
         for role in ("out", "dut"):
             run("ip", "netns", "add", self.ns(role))
             self.ip(role, "link", "set", "lo", "up")
-            with inside(self.ns(role)):
-                for key, value in (
-                    ("ipv6/conf/default/accept_dad", 0),
-                    ("ipv6/conf/all/accept_dad", 0),
-                    ("ipv6/conf/default/router_solicitations", 0),
-                    ("ipv4/conf/default/rp_filter", 0),
-                    ("ipv4/conf/all/rp_filter", 0),
-                ):
-                    with open(f"/proc/sys/net/{key}", "w", encoding="ascii") as file:
-                        file.write(str(value))
+            netns.sysctl(self.ns(role), netns.QUIET)
 
     def _make_link(self, needs_gro):
         run("ip", "link", "add", self.OUT, "netns", self.ns("out"), "type", "veth",

@@ -36,8 +36,11 @@ int tp_addr_parse(const char *text, uint16_t port, struct tp_addr *out)
 	return 0;
 }
 
-/* ---- text; not by snprintf() and inet_ntop(): each record of an allocation has four addresses
- * ---- */
+/*
+ * ---- text ----
+ *
+ * Not by snprintf() and inet_ntop(): each record of an allocation has four addresses.
+ */
 
 static char *put_decimal(char *to, uint32_t n)
 {

@@ -15,7 +15,7 @@ import lab as labs
 import relay as relays
 import turn
 import vlan
-from call import split
+from call import Call, split
 
 
 def pytest_configure(config):
@@ -53,28 +53,28 @@ def prepared(net):
     return net
 
 
+def lent(net):
+    """A fixture's network, until the test ends."""
+    yield net
+    net.close()
+
+
 @pytest.fixture
 def one():
     """One segment: client, relay, peer."""
-    net = prepared(labs.OneNic())
-    yield net
-    net.close()
+    yield from lent(prepared(labs.OneNic()))
 
 
 @pytest.fixture
 def two():
     """A relay between two interfaces."""
-    net = prepared(labs.TwoNics())
-    yield net
-    net.close()
+    yield from lent(prepared(labs.TwoNics()))
 
 
 @pytest.fixture
 def three():
     """As `two`, with two ways to the peer."""
-    net = prepared(labs.ThreeNics())
-    yield net
-    net.close()
+    yield from lent(prepared(labs.ThreeNics()))
 
 
 @pytest.fixture
@@ -99,9 +99,7 @@ def tagged(tmp_path):
 @pytest.fixture
 def multi():
     """As `one`, the relay's interface with two queues."""
-    net = labs.OneNic(queues=2)
-    yield net
-    net.close()
+    yield from lent(labs.OneNic(queues=2))
 
 
 @pytest.fixture
@@ -145,6 +143,18 @@ def open_client():
     yield make
     for sock in made:
         sock.close()
+
+
+@pytest.fixture
+def call(open_client):
+    """call(relay, (client family, peer family)): set up, and fast where there are workers."""
+
+    def make(relay, pair):
+        net = relay.net
+        made = Call(relay, open_client(net, pair[0]), net.udp("peer", net.PEER[pair[1]]), pair[1])
+        return made if relay.mode == "off" else made.wait_fast()
+
+    return make
 
 
 @pytest.fixture(scope="session")

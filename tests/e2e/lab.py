@@ -41,12 +41,8 @@ class Lab:
         for role in roles:
             run("ip", "netns", "add", self.ns(role))
             self.ip(role, "link", "set", "lo", "up")
+            netns.sysctl(self.ns(role), netns.QUIET)
             for key, value in (
-                ("ipv6/conf/default/accept_dad", 0),
-                ("ipv6/conf/all/accept_dad", 0),
-                ("ipv6/conf/default/router_solicitations", 0),
-                ("ipv4/conf/default/rp_filter", 0),
-                ("ipv4/conf/all/rp_filter", 0),
                 ("ipv4/icmp_ratelimit", 0),
                 ("ipv4/icmp_msgs_per_sec", 1000000),
                 ("ipv4/icmp_msgs_burst", 1000000),
@@ -68,11 +64,9 @@ class Lab:
         return run("ip", "-n", self.ns(role), *args)
 
     def sysctl(self, role, key, value):
-        # /proc/sys/net follows the reader's network namespace.
         # Not every kernel has every key in every namespace.
-        with inside(self.ns(role)), contextlib.suppress(FileNotFoundError):
-            with open(f"/proc/sys/net/{key}", "w") as f:
-                f.write(str(value))
+        with contextlib.suppress(FileNotFoundError):
+            netns.sysctl(self.ns(role), {key: value})
 
     def veth(self, role_a, name_a, role_b, name_b, queues=1):
         ends = ((role_a, name_a), (role_b, name_b))

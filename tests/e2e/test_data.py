@@ -6,7 +6,7 @@ import socket
 import pytest
 import relay as relays
 import turn
-from call import MODES, PAIR_IDS, PAIRS, Call, clear_df
+from call import MODES, PAIR_IDS, PAIRS, clear_df
 from sniff import Sniffer, check_checksums, hops_left, traffic_class
 
 SO_NO_CHECK = 11
@@ -17,19 +17,6 @@ SIZES = [0, 1, 2, 3, 4, 5, 99, 100, 1001, 1200]
 
 def payload(size):
     return bytes((7 * i + size) & 0xFF for i in range(size))
-
-
-@pytest.fixture
-def call(open_client):
-    """call(net, relay, (client family, peer family)): set up, and fast where there are workers."""
-
-    def make(net, relay, pair):
-        made = Call(relay, open_client(net, pair[0]), net.udp("peer", net.PEER[pair[1]]), pair[1])
-        if relay.mode != "off":
-            made.wait_fast()
-        return made
-
-    return make
 
 
 def set_traffic_class(sock, value):
@@ -44,7 +31,7 @@ def set_traffic_class(sock, value):
 def test_every_size_arrives_with_true_checksums(one, start, call, pair, mode):
     """Also RFC 8656 sections 13 and 14: traffic class is copied, hops are counted."""
     relay = start(one, mode)
-    talk = call(one, relay, pair)
+    talk = call(relay, pair)
     set_traffic_class(talk.client.sock, EF)
     set_traffic_class(talk.peer, EF)
     before = relay.paths()
@@ -72,7 +59,7 @@ def test_every_size_arrives_with_true_checksums(one, start, call, pair, mode):
 @pytest.mark.parametrize("client_family", [4, 6])
 def test_absent_udp_checksum(one, start, call, client_family, mode):
     """A peer's IPv4 datagram without checksum: kept without, computed for IPv6 (RFC 7915 4.5)."""
-    talk = call(one, start(one, mode), (client_family, 4))
+    talk = call(start(one, mode), (client_family, 4))
     talk.peer.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
     with Sniffer(one, "client", "client0") as at_client:
         for size in SIZES:
@@ -132,7 +119,7 @@ def test_two_clients_of_one_relay(one, start, open_client, pair, relayed, mode):
 def test_fragments_both_ways(one, start, call, pair, mode):
     """8000 bytes on a 1500-byte link: reassembled and relayed by the kernel path."""
     relay = start(one, mode)
-    talk = call(one, relay, pair)
+    talk = call(relay, pair)
     clear_df(talk.client.sock, talk.peer)
     before = relay.slow().get("relayed", 0)
     for size in (1472, 1500, 3000, 4000, 8000):
@@ -180,7 +167,7 @@ def test_nothing_without_permission(one, start, open_client):
 def test_second_peer_on_a_fast_port(one, start, call):
     """The port is redirected as a whole: what has no channel still arrives, as Data indication."""
     relay = start(one)
-    talk = call(one, relay, (4, 4))
+    talk = call(relay, (4, 4))
     other = one.udp("peer", one.PEER[4])
     other.sendto(b"same host, other port", talk.relayed)
     got = talk.client.receive()

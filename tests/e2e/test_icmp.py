@@ -9,7 +9,7 @@ import time
 import pytest
 import relay as relays
 import turn
-from call import MODES, PAIR_IDS, PAIRS, Call
+from call import MODES, PAIR_IDS, PAIRS
 from scapy.layers.inet import ICMP, IP, UDP, IPOption_NOP, IPOption_RR
 from scapy.layers.inet6 import (
     ICMPv6DestUnreach,
@@ -122,13 +122,13 @@ def garbage(rng, net, relayed):
     return IPv6(src=net.PEER[6], dst=target[0]) / make() / Raw(quoted)
 
 
-def test_storm_of_errors(one, start, open_client):
+def test_storm_of_errors(one, start, open_client, call):
     """4,000 errors, most of them garbage: each is counted, few are told, and a call goes on."""
     seed = int(os.environ.get("TURNPIKE_SEED", random.randrange(1 << 32)))
     print(f"TURNPIKE_SEED={seed}")
     rng = random.Random(seed)
     relay = start(one)
-    talk = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[4]), 4).wait_fast()
+    talk = call(relay, (4, 4))
     client = open_client(one, 6)
     client.allocate(additional=turn.IPV6)
     relayed = {6 if ":" in ip else 4: (ip, port) for ip, port in client.relayed}
@@ -189,12 +189,10 @@ EXTRAS = {
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
-def test_options_and_extension_headers(one, start, open_client, pair, mode):
+def test_options_and_extension_headers(one, start, call, pair, mode):
     """XDP leaves them to the kernel, and the kernel path relays them: both ways."""
     relay = start(one, mode)
-    talk = Call(relay, open_client(one, pair[0]), one.udp("peer", one.PEER[pair[1]]), pair[1])
-    if mode != "off":
-        talk.wait_fast()
+    talk = call(relay, pair)
     for what, extra in EXTRAS[pair[0]].items():
         for size in (10, 1100):
             data = bytes(size)

@@ -4,17 +4,15 @@
 import pytest
 import relay as relays
 import turn
-from call import MODES, PAIR_IDS, PAIRS, Call
+from call import MODES, PAIR_IDS, PAIRS
 from sniff import Sniffer, check_checksums
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
-def test_relays_between_interfaces(two, start, open_client, pair, mode):
+def test_relays_between_interfaces(two, start, call, pair, mode):
     relay = start(two, mode)
-    talk = Call(relay, open_client(two, pair[0]), two.udp("peer", two.PEER[pair[1]]), pair[1])
-    if mode != "off":
-        talk.wait_fast()
+    talk = call(relay, pair)
     before = relay.paths()
     with Sniffer(two, "peer", "peer0") as at_peer, Sniffer(two, "client", "client0") as at_client:
         for size in range(20):
@@ -32,10 +30,10 @@ def test_relays_between_interfaces(two, start, open_client, pair, mode):
     relays.check_sums(stats)
 
 
-def test_gateway_change_is_followed(two, start, open_client):
+def test_gateway_change_is_followed(two, start, call):
     """The route to the peer moves to another gateway in the middle of a call."""
     relay = start(two)
-    talk = Call(relay, open_client(two, 4), two.udp("peer", two.PEER[4]), 4).wait_fast()
+    talk = call(relay, (4, 4))
     talk.both(b"by the first gateway")
     two.address("peer", "peer0", "10.92.2.33/24")
     two.ip("relay", "route", "replace", "10.94.2.0/24", "via", "10.92.2.33")

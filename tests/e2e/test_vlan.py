@@ -6,7 +6,7 @@ import struct
 
 import pytest
 import relay as relays
-from call import MODES, PAIR_IDS, PAIRS, Call
+from call import MODES, PAIR_IDS, PAIRS
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
@@ -26,12 +26,10 @@ def vids(packets):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("tags", VIDS, ids=VID_IDS)
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)
-def test_relays_between_vlans(tagged, start, open_client, pair, tags, mode):
+def test_relays_between_vlans(tagged, start, call, pair, tags, mode):
     net = tagged(*tags, mode)
     relay = start(net, mode)
-    talk = Call(relay, open_client(net, pair[0]), net.udp("peer", net.PEER[pair[1]]), pair[1])
-    if mode != "off":
-        talk.wait_fast()
+    talk = call(relay, pair)
     before = relay.paths()
     with Sniffer(net, "peer", "peer0") as at_peer, Sniffer(net, "client", "client0") as at_client:
         for size in (*range(20), 1000, 1400 if pair == (4, 4) else 1200):
@@ -73,12 +71,11 @@ class Forge:
 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("mode", ["copy", "skb", "dpdk"])
-def test_only_vlans_of_the_host_reach_the_workers(tagged, start, open_client, family, mode):
+def test_only_vlans_of_the_host_reach_the_workers(tagged, start, call, family, mode):
     """The kernel drops frames of VLANs that it does not have; XDP comes before that."""
     net = tagged(100, 0, mode)
     relay = start(net, mode)
-    talk = Call(relay, open_client(net, family), net.udp("peer", net.PEER[family]), family)
-    talk.wait_fast()
+    talk = call(relay, (family, family))
     forge = Forge(net, talk)
     cases = [
         ("its VLAN", [{"vlan": 100}], True),
@@ -105,11 +102,11 @@ def test_only_vlans_of_the_host_reach_the_workers(tagged, start, open_client, fa
     forge.close()
 
 
-def test_vlan_comes_and_goes(tagged, start, open_client):
+def test_vlan_comes_and_goes(tagged, start, call):
     """A sub-interface made and deleted under a running relay."""
     net = tagged(100, 0)
     relay = start(net)
-    talk = Call(relay, open_client(net, 4), net.udp("peer", net.PEER[4]), 4).wait_fast()
+    talk = call(relay, (4, 4))
     talk.both(b"by the first VLAN")
     forge = Forge(net, talk)
     talk.peer.settimeout(0.3)
@@ -141,13 +138,13 @@ def is_fast(relay):
     return all(c["fast"] for a in relay.allocations() for c in a["channels"])
 
 
-def test_own_mac_and_mtu_of_a_vlan(tagged, start, open_client):
+def test_own_mac_and_mtu_of_a_vlan(tagged, start, call):
     """The sub-interface's MAC and MTU count, not those of the interface below it."""
     net = tagged(0, 200)
     net.ip("relay", "link", "set", "back0", "promisc", "on")
     net.ip("relay", "link", "set", "back0.200", "address", "02:00:00:00:02:00", "mtu", "1300")
     relay = start(net)
-    talk = Call(relay, open_client(net, 4), net.udp("peer", net.PEER[4]), 4).wait_fast()
+    talk = call(relay, (4, 4))
     with Sniffer(net, "peer", "peer0") as at_peer:
         talk.both(b"hello")
         ups = at_peer.udp(dport=talk.peer_address[1])

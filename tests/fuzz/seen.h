@@ -10,29 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline uint32_t be16(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 8 | p[1];
-}
-
-static inline uint8_t *put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-	return p + 2;
-}
-
-/* RFC 1071 */
-static inline uint32_t sum16(uint32_t sum, const uint8_t *p, uint32_t len)
-{
-	uint32_t i;
-
-	for (i = 0; i < len; i++) {
-		sum += i & 1 ? p[i] : (uint32_t)p[i] << 8;
-		sum = (sum & 0xffff) + (sum >> 16);
-	}
-	return sum;
-}
+#include "../bytes.h"
 
 enum csum {
 	CSUM_RIGHT,

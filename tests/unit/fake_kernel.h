@@ -3,8 +3,7 @@
  * fake_kernel - scripted answers for the resolver, and a log of what it asked.
  *
  * Two Ethernet links, ports 0 and 1, and as many VLANs as the script makes; every other interface
- * is unknown.  A route or neighbour is
- * what the script says, or absent.
+ * is unknown.  A route or neighbour is what the script says, or absent.
  */
 #ifndef TEST_FAKE_KERNEL_H
 #define TEST_FAKE_KERNEL_H

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../bytes.h"
+
 #include "base/addr.h"
 
 #define PACKET_MAX 2048
@@ -38,35 +40,16 @@ struct packet {
 	bool has_fingerprint; /* a right one */
 };
 
-static inline uint8_t *packet_be16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-	return p + 2;
-}
-
-/* One's complement sum of big-endian words, by the book (RFC 1071). */
-static inline uint32_t packet_sum(uint32_t sum, const uint8_t *p, uint32_t len)
-{
-	uint32_t i;
-
-	for (i = 0; i < len; i++) {
-		sum += i & 1 ? p[i] : (uint32_t)p[i] << 8;
-		sum = (sum & 0xffff) + (sum >> 16);
-	}
-	return sum;
-}
-
 static inline uint16_t packet_udp_csum(const struct packet *pkt, const uint8_t *udp, uint32_t len)
 {
 	uint32_t n_ip = pkt->src.family == TP_IPV6 ? 16 : 4, sum;
 	uint8_t tail[4];
 
-	packet_be16(packet_be16(tail, 17), len);
-	sum = packet_sum(0, pkt->src.ip, n_ip);
-	sum = packet_sum(sum, pkt->dst.ip, n_ip);
-	sum = packet_sum(sum, tail, sizeof(tail));
-	sum = packet_sum(sum, udp, len);
+	put16(put16(tail, 17), len);
+	sum = sum16(0, pkt->src.ip, n_ip);
+	sum = sum16(sum, pkt->dst.ip, n_ip);
+	sum = sum16(sum, tail, sizeof(tail));
+	sum = sum16(sum, udp, len);
 	sum = (~sum & 0xffff) + pkt->csum_error;
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)(sum != 0 ? sum : 0xffff);
@@ -110,10 +93,10 @@ static inline uint8_t *packet_peer_attr(uint8_t *p, const struct packet *pkt)
 	uint8_t mask[16] = { 0x21, 0x12, 0xa4, 0x42 };
 
 	memcpy(mask + 4, pkt->tid, 12);
-	p = packet_be16(p, 0x0012);
-	p = packet_be16(p, 4 + n_ip);
-	p = packet_be16(p, n_ip == 4 ? 1 : 2);
-	p = packet_be16(p, pkt->peer.port ^ 0x2112u);
+	p = put16(p, 0x0012);
+	p = put16(p, 4 + n_ip);
+	p = put16(p, n_ip == 4 ? 1 : 2);
+	p = put16(p, pkt->peer.port ^ 0x2112u);
 	for (i = 0; i < n_ip; i++)
 		*p++ = pkt->peer.ip[i] ^ mask[i];
 	return p;
@@ -122,14 +105,14 @@ static inline uint8_t *packet_peer_attr(uint8_t *p, const struct packet *pkt)
 /* STUN header, XOR-PEER-ADDRESS if it comes first, and DATA's header (RFC 8489 section 5). */
 static inline uint8_t *packet_stun(uint8_t *p, const struct packet *pkt)
 {
-	p = packet_be16(p, pkt->stun);
-	p = packet_be16(p, packet_udp_len(pkt) - 28);
+	p = put16(p, pkt->stun);
+	p = put16(p, packet_udp_len(pkt) - 28);
 	memcpy(p, "\x21\x12\xa4\x42", 4);
 	memcpy(p + 4, pkt->tid, 12);
 	p += 16;
 	if (!pkt->is_data_first)
 		p = packet_peer_attr(p, pkt);
-	return packet_be16(packet_be16(p, 0x0013), pkt->data_len);
+	return put16(put16(p, 0x0013), pkt->data_len);
 }
 
 /* RFC 8489 section 14.7, bit by bit. */
@@ -142,8 +125,8 @@ static inline uint8_t *packet_fingerprint(uint8_t *p, const uint8_t *msg)
 		for (crc ^= *at, i = 0; i < 8; i++)
 			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
 	crc ^= 0xffffffff ^ 0x5354554e;
-	p = packet_be16(packet_be16(p, 0x8028), 4);
-	return packet_be16(packet_be16(p, crc >> 16), crc & 0xffff);
+	p = put16(put16(p, 0x8028), 4);
+	return put16(put16(p, crc >> 16), crc & 0xffff);
 }
 
 static inline uint8_t *packet_ipv4(uint8_t *p, const struct packet *pkt)
@@ -152,23 +135,23 @@ static inline uint8_t *packet_ipv4(uint8_t *p, const struct packet *pkt)
 
 	*p++ = 0x45;
 	*p++ = pkt->tclass;
-	p = packet_be16(p, 20 + packet_udp_len(pkt));
-	p = packet_be16(p, pkt->id);
-	p = packet_be16(p, pkt->is_df ? 0x4000 : 0);
+	p = put16(p, 20 + packet_udp_len(pkt));
+	p = put16(p, pkt->id);
+	p = put16(p, pkt->is_df ? 0x4000 : 0);
 	*p++ = pkt->ttl;
 	*p++ = 17;
-	p = packet_be16(p, 0);
+	p = put16(p, 0);
 	memcpy(p, pkt->src.ip, 4);
 	memcpy(p + 4, pkt->dst.ip, 4);
-	packet_be16(ip + 10, ~packet_sum(0, ip, 20) & 0xffff);
+	put16(ip + 10, ~sum16(0, ip, 20) & 0xffff);
 	return ip + 20;
 }
 
 static inline uint8_t *packet_ipv6(uint8_t *p, const struct packet *pkt)
 {
-	p = packet_be16(p, 6u << 12 | (uint32_t)pkt->tclass << 4 | pkt->label >> 16);
-	p = packet_be16(p, pkt->label & 0xffff);
-	p = packet_be16(p, packet_udp_len(pkt));
+	p = put16(p, 6u << 12 | (uint32_t)pkt->tclass << 4 | pkt->label >> 16);
+	p = put16(p, pkt->label & 0xffff);
+	p = put16(p, packet_udp_len(pkt));
 	*p++ = 17;
 	*p++ = pkt->ttl;
 	memcpy(p, pkt->src.ip, 16);
@@ -186,16 +169,16 @@ static inline uint32_t packet_build(const struct packet *pkt, uint8_t *out)
 	memcpy(p, pkt->macs, 12);
 	p += 12;
 	if (pkt->is_tagged)
-		p = packet_be16(packet_be16(p, 0x8100), pkt->tag);
-	p = packet_be16(p, is_v6 ? 0x86dd : 0x0800);
+		p = put16(put16(p, 0x8100), pkt->tag);
+	p = put16(p, is_v6 ? 0x86dd : 0x0800);
 	p = is_v6 ? packet_ipv6(p, pkt) : packet_ipv4(p, pkt);
 	udp = p;
-	p = packet_be16(p, pkt->src.port);
-	p = packet_be16(p, pkt->dst.port);
-	p = packet_be16(p, packet_udp_len(pkt));
-	p = packet_be16(p, 0);
+	p = put16(p, pkt->src.port);
+	p = put16(p, pkt->dst.port);
+	p = put16(p, packet_udp_len(pkt));
+	p = put16(p, 0);
 	if (pkt->channel != 0)
-		p = packet_be16(packet_be16(p, pkt->channel), pkt->data_len);
+		p = put16(put16(p, pkt->channel), pkt->data_len);
 	if (pkt->stun != 0)
 		p = packet_stun(p, pkt);
 	if (pkt->data_len > 0)
@@ -208,7 +191,7 @@ static inline uint32_t packet_build(const struct packet *pkt, uint8_t *out)
 	if (pkt->has_fingerprint)
 		p = packet_fingerprint(p, udp + 8);
 	if (!pkt->is_csum_zero)
-		packet_be16(udp + 6, packet_udp_csum(pkt, udp, (uint32_t)(p - udp)));
+		put16(udp + 6, packet_udp_csum(pkt, udp, (uint32_t)(p - udp)));
 	memset(p, 0xee, pkt->n_eth_pad);
 	return (uint32_t)(p - out) + pkt->n_eth_pad;
 }

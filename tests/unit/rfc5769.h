@@ -7,6 +7,7 @@
 #ifndef TP_TESTS_RFC5769_H
 #define TP_TESTS_RFC5769_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* clang-format off */
@@ -86,6 +87,19 @@ static const uint8_t rfc5769_long_term[] =
 #define RFC5769_IPV4_LEN (sizeof(rfc5769_ipv4) - 1)
 #define RFC5769_IPV6_LEN (sizeof(rfc5769_ipv6) - 1)
 #define RFC5769_LONG_TERM_LEN (sizeof(rfc5769_long_term) - 1)
+
+/* Sections 2.2 and 2.3: what XOR-MAPPED-ADDRESS says, with port RFC5769_PORT in both. */
+static const struct {
+	const char *section;
+	const uint8_t *data;
+	size_t len;
+	const char *ip;
+} rfc5769_mapped[] = {
+	{ "2.2", rfc5769_ipv4, RFC5769_IPV4_LEN, "192.0.2.1" },
+	{ "2.3", rfc5769_ipv6, RFC5769_IPV6_LEN, "2001:db8:1234:5678:11:2233:4455:6677" },
+};
+
+#define RFC5769_PORT 32853
 
 /* The key of sections 2.1 to 2.3: short-term, the password itself. */
 #define RFC5769_PASSWORD "VOkJxbRl1RmTxUk/WvJxBt"

@@ -8,7 +8,6 @@
 #define CLIENT "198.51.100.7"
 #define ELSEWHERE "198.51.100.8"
 #define PEER "203.0.113.9"
-#define DELETE RIG_LIFETIME("\0\0\0\0")
 #define NAME_MAX_RFC8489 763
 
 /* ---- which fault counts ---- */
@@ -84,7 +83,7 @@ static void a_request_is_told_its_first_fault(void **state)
 		uint16_t err = 0;
 
 		if (first == NO_TRANSPORT)
-			assert_int_equal(rig_ask(r, &c, TP_STUN_REFRESH, DELETE), 0);
+			assert_int_equal(rig_ask(r, &c, TP_STUN_REFRESH, RIG_DELETE), 0);
 		len = build_from(r, &m, &c, first);
 		if (first == BAD_FINGERPRINT) {
 			assert_int_equal(rig_datagram(r, &c, m.buf, len), TP_SLOW_DROP_FINGERPRINT);
@@ -146,7 +145,7 @@ static void allocate_is_refused_for_its_first_fault(void **state)
 			fail_msg("%s: %d, want %d", cases[i].what, err, cases[i].want);
 		assert_int_equal(rig_counts(r).allocations, 1);
 	}
-	assert_int_equal(rig_ask(r, &holder, TP_STUN_REFRESH, DELETE), 0);
+	assert_int_equal(rig_ask(r, &holder, TP_STUN_REFRESH, RIG_DELETE), 0);
 	assert_int_equal(rig_ask(r, &c, TP_STUN_ALLOCATE, RIG_UDP, RIG_DUAL), 0);
 }
 
@@ -301,7 +300,7 @@ static void moving_an_allocation_frees_no_quota(void **state)
 	assert_int_equal(rig_send(r, &there, RIG_PEER(PEER, 9), RIG_RAW(DATA, "x")),
 			TP_SLOW_RELAYED);
 	assert_int_equal(rig_ask(r, &here, TP_STUN_ALLOCATE, RIG_UDP), TP_STUN_QUOTA_REACHED);
-	assert_int_equal(rig_ask(r, &there, TP_STUN_REFRESH, DELETE), 0);
+	assert_int_equal(rig_ask(r, &there, TP_STUN_REFRESH, RIG_DELETE), 0);
 	assert_int_equal(rig_ask(r, &here, TP_STUN_ALLOCATE, RIG_UDP), 0);
 }
 

@@ -1,57 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the section `auth` comes to: keys, algorithms, secrets. */
-#include "conf.h"
+#include "conf_rig.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#define N(array) (sizeof(array) / sizeof((array)[0]))
-
-#define BASE                                                        \
-	"realm: example.org\nlisten: [ { address: 192.0.2.10 } ]\n" \
-	"relay: { addresses: [ { address: 192.0.2.10 } ] }\n"
 #define HEX16 "00112233445566778899aabbccddeeff"
 #define HEX32 HEX16 "FFEEDDCCBBAA99887766554433221100"
 
-static char directory[] = "/tmp/test_conf_auth.XXXXXX";
-
-static int enter_directory(void **state)
-{
-	(void)state;
-	return mkdtemp(directory) == NULL || chdir(directory) < 0 ? -1 : 0;
-}
-
-static int leave_directory(void **state)
-{
-	(void)state;
-	unlink("t.yaml");
-	return chdir("/") < 0 || rmdir(directory) < 0 ? -1 : 0;
-}
-
-/* @param[out] messages  to be freed */
+/* The section is in line 4.  @param[out] messages  to be freed */
 static int load(const char *auth, char **messages, struct tp_conf **conf)
 {
-	FILE *f = fopen("t.yaml", "w"), *err;
-	size_t size;
-	int rc;
+	char text[1024];
 
-	assert_non_null(f);
-	fprintf(f, BASE "auth: %s\n", auth);
-	assert_int_equal(fclose(f), 0);
-	err = open_memstream(messages, &size);
-	assert_non_null(err);
-	*conf = NULL;
-	rc = tp_conf_load("t.yaml", err, conf);
-	assert_int_equal(fclose(err), 0);
-	return rc;
+	assert_in_range(snprintf(text, sizeof(text), REALM LISTEN RELAY "auth: %s\n", auth), 1,
+			sizeof(text) - 1);
+	return conf_load(text, messages, conf);
 }
 
 static struct tp_conf *load_good(const char *auth)
@@ -184,7 +147,7 @@ static void secrets_and_their_options(void **state)
 	tp_conf_free(conf);
 }
 
-#define USER "t.yaml:4: auth.users[0]"
+#define USER FILE_NAME ":4: auth.users[0]"
 
 static void what_is_refused(void **state)
 {
@@ -207,8 +170,8 @@ static void what_is_refused(void **state)
 				     "private characters (RFC 8265, OpaqueString)\n" },
 		{ "{ users: [ { name: \"\\u00e9\", password: b }, { name: \"e\\u0301\", password: "
 		  "c } ] }",
-				"t.yaml:4: auth.users[1].name: e\\xcc\\x81: the same as "
-				"auth.users[0]\n" },
+				FILE_NAME ":4: auth.users[1].name: e\\xcc\\x81: the same as "
+					  "auth.users[0]\n" },
 		{ "{ algorithms: [ sha256 ], users: [ { name: a, key: " HEX16 " } ] }",
 				USER ": has no key of what auth.algorithms offers: key_sha256 is "
 				     "missing\n" },
@@ -216,14 +179,14 @@ static void what_is_refused(void **state)
 				USER ": has no key of what auth.algorithms offers: key is "
 				     "missing\n" },
 		{ "{ algorithms: [ md5, md5 ], secrets: [ s ] }",
-				"t.yaml:4: auth.algorithms[1]: md5: the same as "
-				"auth.algorithms[0]\n" },
+				FILE_NAME ":4: auth.algorithms[1]: md5: the same as "
+					  "auth.algorithms[0]\n" },
 		{ "{ algorithms: [], secrets: [ s ] }",
-				"t.yaml:4: auth.algorithms: 0 entries: must be 1-2\n" },
+				FILE_NAME ":4: auth.algorithms: 0 entries: must be 1-2\n" },
 		{ "{ algorithms: [ sha1 ], secrets: [ s ] }",
-				"t.yaml:4: auth.algorithms[0]: sha1: must be sha256 or md5\n" },
+				FILE_NAME ":4: auth.algorithms[0]: sha1: must be sha256 or md5\n" },
 		{ "{ secret_hmac: md5, secrets: [ s ] }",
-				"t.yaml:4: auth.secret_hmac: md5: must be sha1 or sha256\n" },
+				FILE_NAME ":4: auth.secret_hmac: md5: must be sha1 or sha256\n" },
 	};
 
 	(void)state;
@@ -241,14 +204,9 @@ static void keys_are_not_printed_and_the_rest_is(void **state)
 {
 	struct tp_conf *conf = load_good("{ users: [ { name: c, key: " HEX16 ", key_sha256: " HEX32
 					 " } ], secrets: [ hush ], strict_expiry: true }");
-	char *text;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
+	char *text = conf_printed(conf);
 
 	(void)state;
-	assert_non_null(out);
-	tp_conf_print(conf, out);
-	assert_int_equal(fclose(out), 0);
 	assert_null(strcasestr(text, "aabbcc"));
 	assert_null(strstr(text, "hush"));
 	assert_non_null(strstr(text, "  secret_hmac: sha1\n"));
@@ -270,5 +228,6 @@ int main(void)
 		cmocka_unit_test(keys_are_not_printed_and_the_rest_is),
 	};
 
-	return cmocka_run_group_tests_name("conf_auth", tests, enter_directory, leave_directory);
+	return cmocka_run_group_tests_name(
+			"conf_auth", tests, conf_enter_directory, conf_leave_directory);
 }

@@ -15,6 +15,7 @@
 #include <rte_ring.h>
 
 #include "eal.h"
+#include "handoff_seen.h"
 
 #define SLOT_BYTES 1526
 #define FRAME_BYTES tp_dpdk_frame_bytes(MTU)
@@ -140,30 +141,6 @@ static void check_sent(const struct rig *r, const void *frame, size_t len)
 	rte_pktmbuf_free(m);
 }
 
-/* Of what waits for the kernel. */
-struct seen {
-	uint32_t n;
-	uint32_t len;
-	uint8_t frame[LAB_FRAME_MAX];
-};
-
-static void see(void *ctx, const uint8_t *frame, uint32_t len)
-{
-	struct seen *s = ctx;
-
-	s->n++;
-	s->len = len;
-	memcpy(s->frame, frame, len);
-}
-
-static struct seen given_to_kernel(const struct rig *r)
-{
-	struct seen s = { 0 };
-
-	tp_handoff_poll(r->to_kernel, TP_HANDOFF_SLOTS, see, &s);
-	return s;
-}
-
 static struct tp_port_stats stats_of(const struct rig *r)
 {
 	struct tp_port_stats s;
@@ -195,7 +172,7 @@ static void frames_are_sorted(void **state)
 		assert_true(frames[i].headroom >= TP_FRAME_GROWTH);
 		assert_true(frames[i].tailroom >= FRAME_BYTES - len);
 	}
-	seen = given_to_kernel(r);
+	seen = seen_in(r->to_kernel);
 	assert_int_equal(seen.n, 2);
 	len = lab_frame(&foreign, want);
 	assert_int_equal(seen.len, len);
@@ -269,7 +246,7 @@ static void a_flood_for_the_kernel_is_not_idleness(void **state)
 	inject(r, &ours);
 	assert_int_equal(tp_port_rx(r->port, f, TP_BURST), 1);
 	tp_port_release(r->port, f, 1);
-	assert_int_equal(given_to_kernel(r).n, 3 * TP_BURST);
+	assert_int_equal(seen_in(r->to_kernel).n, 3 * TP_BURST);
 }
 
 static void a_slow_kernel_loses_its_frames_and_no_others(void **state)
@@ -288,7 +265,7 @@ static void a_slow_kernel_loses_its_frames_and_no_others(void **state)
 	assert_int_equal(stats_of(r).rx_pkts, got);
 	assert_int_equal(stats_of(r).to_kernel_pkts, TP_HANDOFF_SLOTS);
 	assert_int_equal(stats_of(r).to_kernel_dropped, 100);
-	assert_int_equal(given_to_kernel(r).n, TP_HANDOFF_SLOTS);
+	assert_int_equal(seen_in(r->to_kernel).n, TP_HANDOFF_SLOTS);
 }
 
 /* A device that takes tags off: the frame is whole again before anybody looks at it. */
@@ -313,7 +290,7 @@ static void a_tag_that_was_taken_off_is_put_back(void **state)
 	assert_int_equal(f.len, want_len);
 	assert_memory_equal(f.data, want, want_len);
 	tp_port_release(r->port, &f, 1);
-	assert_memory_equal(given_to_kernel(r).frame, want, want_len);
+	assert_memory_equal(seen_in(r->to_kernel).frame, want, want_len);
 }
 
 /* Frames in pieces are none of ours; the kernel gets them whole, or not when they are too long. */
@@ -332,7 +309,7 @@ static void pieces_are_the_kernels(void **state)
 		assert_int_equal(rte_ring_enqueue(r->wire, m), 0);
 		assert_int_equal(tp_port_rx(r->port, &f, 1), 0);
 	}
-	seen = given_to_kernel(r);
+	seen = seen_in(r->to_kernel);
 	assert_int_equal(seen.n, 1);
 	assert_int_equal(seen.len, len + 100);
 	assert_int_equal(seen.frame[len], 7);
@@ -446,7 +423,7 @@ static void an_interrupt_wakes_a_port_that_sleeps(void **state)
 	lab_ipv6("dpdk0", "disable_ipv6", 1);
 	assert_true(r.port->is_polled); /* only because net_tap does not see a frame at once */
 	p.fd = tp_port_fd(r.port);
-	while (tp_port_rx(r.port, f, TP_BURST) > 0 || given_to_kernel(&r).n > 0)
+	while (tp_port_rx(r.port, f, TP_BURST) > 0 || seen_in(r.to_kernel).n > 0)
 		;
 	assert_true(tp_port_arm(r.port, true));
 	assert_int_equal(tp_port_rx(r.port, f, TP_BURST), 0);

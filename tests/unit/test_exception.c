@@ -9,6 +9,7 @@
 #include <poll.h>
 
 #include "eal.h"
+#include "handoff_seen.h"
 
 #define TAP "tp0"
 #define FRAME_BYTES 2048
@@ -115,39 +116,24 @@ static void frames_reach_the_kernels_sockets(void **state)
 	close(fd);
 }
 
-struct seen {
-	uint32_t n, len;
-	uint8_t frame[FRAME_BYTES];
-};
-
-static void see(void *ctx, const uint8_t *frame, uint32_t len)
-{
-	struct seen *s = ctx;
-
-	s->n++;
-	s->len = len;
-	memcpy(s->frame, frame, len);
-}
-
 static void what_the_kernel_sends_comes_whole_and_with_a_checksum(void **state)
 {
 	const struct rig *r = *state;
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(4000) };
 	struct pollfd p = { .fd = tp_handoff_fd(r->from_kernel), .events = POLLIN };
-	struct seen seen = { 0 };
+	struct seen seen;
 	int fd = kernel_socket();
 
 	inet_pton(AF_INET, "192.0.2.7", &to.sin_addr);
 	assert_int_equal(sendto(fd, "answer", 6, 0, (const struct sockaddr *)&to, sizeof(to)), 6);
 	assert_int_equal(poll(&p, 1, 2000), 1);
-	tp_handoff_poll(r->from_kernel, 10, see, &seen);
+	seen = seen_in(r->from_kernel);
 	assert_int_equal(seen.n, 1);
 	assert_int_equal(seen.len, 14 + 20 + 8 + 6);
 	assert_memory_equal(seen.frame + 6, mac, 6);
 	assert_memory_equal(seen.frame + 42, "answer", 6);
 	/* Addresses, protocol and length, and all of the datagram: RFC 768. */
-	assert_int_equal(
-			lab_sum(lab_sum(IPPROTO_UDP + 14, seen.frame + 26, 8), seen.frame + 34, 14),
+	assert_int_equal(sum16(sum16(IPPROTO_UDP + 14, seen.frame + 26, 8), seen.frame + 34, 14),
 			0xffff);
 	wait_until_counted(r, 0, 1);
 	close(fd);

@@ -134,30 +134,22 @@ static void a_client_may_talk_to_itself_once(void **state)
 	rig_assert_channel_data(r, &a.c, 0x4001, "hello");
 }
 
-/* RFC 8656 section 21.1.7: one host, one hop, as in the workers. */
+/* One host, one hop, as in the workers. */
 static void a_hairpin_takes_one_from_the_ttl(void **state)
 {
-	static const struct {
-		uint8_t ttl;
-		enum tp_slow_verdict want;
-	} cases[] = {
-		{ 0, TP_SLOW_DROP_TTL },
-		{ 1, TP_SLOW_DROP_TTL },
-		{ 2, TP_SLOW_RELAYED },
-		{ 64, TP_SLOW_RELAYED },
-	};
 	struct rig *r = *state;
 	const struct side a = side_at(r, CLIENT, 1, TP_IPV4), b = side_at(r, CLIENT, 2, TP_IPV4);
 
 	assert_int_equal(rig_permit(r, &b.c, a.ip), 0);
 	assert_int_equal(rig_bind(r, &a.c, 0x4000, b.ip, b.relayed.port), 0);
-	for (size_t i = 0; i < N(cases); i++) {
-		const struct tp_ip_meta meta = { .ttl = cases[i].ttl, .tclass = 0x28 };
+	for (size_t i = 0; i < N(rig_ttls); i++) {
+		const struct tp_ip_meta meta = { .ttl = rig_ttls[i].ttl, .tclass = 0x28 };
 
-		assert_int_equal(rig_datagram_meta(r, &a.c, "\x40\0\0\1x", 5, meta), cases[i].want);
-		if (cases[i].want != TP_SLOW_RELAYED)
+		assert_int_equal(rig_datagram_meta(r, &a.c, "\x40\0\0\1x", 5, meta),
+				rig_ttls[i].want);
+		if (rig_ttls[i].want != TP_SLOW_RELAYED)
 			continue;
-		assert_int_equal(r->sent[0].meta.ttl, cases[i].ttl - 1);
+		assert_int_equal(r->sent[0].meta.ttl, rig_ttls[i].ttl - 1);
 		assert_int_equal(r->sent[0].meta.tclass, 0x28);
 	}
 }

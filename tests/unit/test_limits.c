@@ -6,7 +6,6 @@
 
 #define CLIENT "198.51.100.1"
 #define RELAYED_PEER "203.0.113.9"
-#define DELETE RIG_LIFETIME("\0\0\0\0")
 
 static const uint64_t *refused(const struct rig *r)
 {
@@ -75,7 +74,7 @@ static void who_hides_his_name_has_the_same_quota(void **state)
 	assert_int_equal(allocate(r, &a[1]), 0);
 	assert_int_equal(rig_counts(r).users, 1);
 	assert_int_equal(allocate(r, &a[2]), TP_STUN_QUOTA_REACHED);
-	assert_int_equal(rig_ask(r, &a[0], TP_STUN_REFRESH, DELETE), 0);
+	assert_int_equal(rig_ask(r, &a[0], TP_STUN_REFRESH, RIG_DELETE), 0);
 	assert_int_equal(allocate(r, &a[2]), 0);
 }
 
@@ -109,14 +108,14 @@ static void the_quota_is_free_when_the_allocation_is(void **state)
 		if (way == BY_EXPIRY) {
 			rig_sleep(r, TP_TURN_LIFETIME_SEC);
 		} else if (way == BY_BOTH_LEGS) {
-			assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, DELETE, RIG_IPV6), 0);
+			assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, RIG_DELETE, RIG_IPV6), 0);
 			assert_int_equal(allocate(r, &b), TP_STUN_QUOTA_REACHED);
-			assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, DELETE, RIG_IPV4), 0);
+			assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, RIG_DELETE, RIG_IPV4), 0);
 		} else {
-			assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, DELETE), 0);
+			assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, RIG_DELETE), 0);
 		}
 		assert_int_equal(allocate(r, &b), 0);
-		assert_int_equal(rig_ask(r, &b, TP_STUN_REFRESH, DELETE), 0);
+		assert_int_equal(rig_ask(r, &b, TP_STUN_REFRESH, RIG_DELETE), 0);
 		assert_int_equal(rig_counts(r).users, 0);
 	}
 }
@@ -138,7 +137,7 @@ static void an_allocation_that_fails_costs_no_quota(void **state)
 		assert_int_equal(allocate(r, &first), TP_STUN_INSUFFICIENT_CAPACITY);
 	assert_int_equal(refused(r)[TP_TURN_REFUSED_PORTS], 3);
 	assert_int_equal(rig_counts(r).users, 1);
-	assert_int_equal(rig_ask(r, &b, TP_STUN_REFRESH, DELETE), 0);
+	assert_int_equal(rig_ask(r, &b, TP_STUN_REFRESH, RIG_DELETE), 0);
 	assert_int_equal(allocate(r, &second), 0);
 }
 
@@ -414,7 +413,7 @@ static void owner_hears_of_its_stale_nonce(struct rig *r, bool is_hashed)
 		assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, RIG_NONE), TP_STUN_STALE_NONCE);
 		rig_keep_challenge(r, &a);
 		assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, RIG_NONE), 0);
-		assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, DELETE), 0);
+		assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, RIG_DELETE), 0);
 		return;
 	}
 	fail_msg("the nonce never became stale");

@@ -7,7 +7,6 @@
 #define AT_C "198.51.100.9"
 #define AT_6 "2001:db8:7::7"
 #define PEER "203.0.113.9"
-#define DELETE RIG_LIFETIME("\0\0\0\0")
 #define WANTED RIG_RAW(MOBILITY_TICKET, "")
 
 struct ticket {
@@ -82,7 +81,7 @@ static void an_empty_ticket_in_allocate_asks_for_one(void **state)
 	assert_int_equal(rig_ask(r, &d, TP_STUN_ALLOCATE, RIG_UDP), 0);
 	assert_false(tp_stun_has(&r->answer, TP_STUN_MOBILITY_TICKET_AT));
 	assert_int_equal(rig_counts(r).mobile, 1);
-	assert_int_equal(rig_ask(r, &c, TP_STUN_REFRESH, DELETE), 0);
+	assert_int_equal(rig_ask(r, &c, TP_STUN_REFRESH, RIG_DELETE), 0);
 	assert_int_equal(rig_counts(r).mobile, 0);
 }
 
@@ -125,7 +124,7 @@ static void a_claim_is_checked(void **state)
 
 	/* an allocation that is no more */
 	gone = first;
-	assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, DELETE), 0);
+	assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, RIG_DELETE), 0);
 	assert_int_equal(move(r, &b, &gone), TP_STUN_ALLOCATION_MISMATCH);
 	assert_int_equal(rig_counts(r).moved, 0);
 }
@@ -310,13 +309,13 @@ static void an_allocation_on_its_way_ends_whole(void **state)
 		if (way < 3)
 			assert_int_equal(move(r, &b, &t), 0);
 		if (way == 0)
-			assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, DELETE), 0);
+			assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, RIG_DELETE), 0);
 		else if (way == 1)
-			assert_int_equal(rig_ask(r, &b, TP_STUN_REFRESH, DELETE), 0);
+			assert_int_equal(rig_ask(r, &b, TP_STUN_REFRESH, RIG_DELETE), 0);
 		else if (way == 2)
 			rig_sleep(r, 600);
 		else
-			assert_int_equal(rig_ask(r, &b, TP_STUN_REFRESH, TICKET(t), DELETE), 0);
+			assert_int_equal(rig_ask(r, &b, TP_STUN_REFRESH, TICKET(t), RIG_DELETE), 0);
 		assert_int_equal(rig_channel_data(r, &b, 0x4000, "up"), TP_SLOW_DROP_NO_ALLOC);
 		assert_int_equal(rig_channel_data(r, &a, 0x4000, "up"), TP_SLOW_DROP_NO_ALLOC);
 		assert_int_equal(rig_counts(r).allocations, 0);
@@ -397,7 +396,7 @@ static void every_allocation_is_found_after_many_moves(void **state)
 	}
 	assert_int_equal(rig_counts(r).moved, 5 * CLIENTS);
 	for (uint16_t i = 0; i < CLIENTS; i++)
-		assert_int_equal(rig_ask(r, &c[i], TP_STUN_REFRESH, DELETE), 0);
+		assert_int_equal(rig_ask(r, &c[i], TP_STUN_REFRESH, RIG_DELETE), 0);
 	assert_int_equal(rig_counts(r).allocations, 0);
 }
 

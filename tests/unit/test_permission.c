@@ -16,11 +16,7 @@ static struct rig_client start(struct rig *r, struct tp_addr relay[2])
 {
 	const struct rig_client c = rig_alice(r, CLIENT, 4711);
 
-	assert_int_equal(rig_ask(r, &c, TP_STUN_ALLOCATE, RIG_UDP, RIG_DUAL,
-					 RIG_LIFETIME("\0\0\x0e\x10")),
-			0);
-	relay[0] = rig_relayed(r, TP_IPV4);
-	relay[1] = rig_relayed(r, TP_IPV6);
+	rig_allocate_dual(r, &c, relay);
 	for (int i = 0; i < 2; i++)
 		relay[i] = rig_local(r, &relay[i]);
 	assert_int_equal(rig_permit(r, &c, PEER), 0);

@@ -4,7 +4,6 @@
 
 #define CLIENT4 "198.51.100.7"
 #define CLIENT6 "2001:db8:7::7"
-#define DELETE RIG_LIFETIME("\0\0\0\0")
 
 /* Two alternate servers of IPv4, one of IPv6. */
 static void use_alternates(struct rig *r, uint32_t n, enum tp_turn_redirect when)
@@ -164,7 +163,7 @@ static void a_full_server_redirects_instead_of_508(void **state)
 		assert_int_equal(allocate(r, &c[0]), 0);
 		assert_int_equal(allocate(r, &c[1]),
 				i == 0 ? TP_STUN_INSUFFICIENT_CAPACITY : TP_STUN_TRY_ALTERNATE);
-		assert_int_equal(rig_ask(r, &c[0], TP_STUN_REFRESH, DELETE), 0);
+		assert_int_equal(rig_ask(r, &c[0], TP_STUN_REFRESH, RIG_DELETE), 0);
 		assert_int_equal(allocate(r, &c[1]), 0);
 	}
 }
@@ -195,7 +194,7 @@ static void draining_keeps_what_is_there_and_takes_nothing_new(void **state)
 		assert_int_equal(rig_permit(r, &old, "203.0.113.10"), 0);
 		assert_int_equal(rig_channel_data(r, &old, 0x4000, "x"), TP_SLOW_RELAYED);
 		assert_int_equal(rig_ask(r, &old, TP_STUN_REFRESH, RIG_NONE), 0);
-		assert_int_equal(rig_ask(r, &old, TP_STUN_REFRESH, DELETE), 0);
+		assert_int_equal(rig_ask(r, &old, TP_STUN_REFRESH, RIG_DELETE), 0);
 		assert_int_equal(allocate(r, &old), refusal);
 		tp_turn_drain(r->turn, false);
 		assert_int_equal(allocate(r, &new), 0);

@@ -15,11 +15,7 @@ static struct rig_client start_at(struct rig *r, const char *ip, struct tp_addr 
 {
 	const struct rig_client c = rig_alice(r, ip, 4711);
 
-	assert_int_equal(rig_ask(r, &c, TP_STUN_ALLOCATE, RIG_UDP, RIG_DUAL,
-					 RIG_LIFETIME("\0\0\x0e\x10")),
-			0);
-	relay[0] = rig_relayed(r, TP_IPV4);
-	relay[1] = rig_relayed(r, TP_IPV6);
+	rig_allocate_dual(r, &c, relay);
 	return c;
 }
 
@@ -211,27 +207,17 @@ static void dont_fragment_counts_from_ipv4_to_ipv4_only(void **state)
 	}
 }
 
-/* Section 21.1.7: as a router does, so that no loop lasts. */
 static void every_hop_takes_one_from_the_ttl(void **state)
 {
-	static const struct {
-		uint8_t ttl;
-		enum tp_slow_verdict want;
-	} cases[] = {
-		{ 0, TP_SLOW_DROP_TTL },
-		{ 1, TP_SLOW_DROP_TTL },
-		{ 2, TP_SLOW_RELAYED },
-		{ 255, TP_SLOW_RELAYED },
-	};
 	struct rig *r = *state;
 	struct tp_addr relay[2], peer = rig_addr(PEER, 9), peer_b = rig_addr(PEER_B, 9);
 	const struct rig_client c = start_at(r, CLIENT, relay);
 
 	assert_int_equal(rig_permit(r, &c, PEER_B), 0);
 	assert_int_equal(rig_bind(r, &c, 0x4000, PEER, 9), 0);
-	for (size_t i = 0; i < N(cases); i++) {
+	for (size_t i = 0; i < N(rig_ttls); i++) {
 		const struct tp_ip_meta meta = {
-			.ttl = cases[i].ttl, .tclass = 0xb9, .is_df = true
+			.ttl = rig_ttls[i].ttl, .tclass = 0xb9, .is_df = true
 		};
 		enum tp_slow_verdict v[4];
 
@@ -240,10 +226,10 @@ static void every_hop_takes_one_from_the_ttl(void **state)
 		v[2] = rig_from_peer_meta(r, &relay[0], &peer, "x", 1, meta);
 		v[3] = rig_from_peer_meta(r, &relay[0], &peer_b, "x", 1, meta);
 		for (size_t k = 0; k < N(v); k++)
-			assert_int_equal(v[k], cases[i].want);
-		if (cases[i].want != TP_SLOW_RELAYED)
+			assert_int_equal(v[k], rig_ttls[i].want);
+		if (rig_ttls[i].want != TP_SLOW_RELAYED)
 			continue;
-		assert_int_equal(r->sent[0].meta.ttl, cases[i].ttl - 1);
+		assert_int_equal(r->sent[0].meta.ttl, rig_ttls[i].ttl - 1);
 		assert_int_equal(r->sent[0].meta.tclass, 0xb9);
 		assert_true(r->sent[0].meta.is_df);
 	}

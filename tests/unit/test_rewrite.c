@@ -88,7 +88,7 @@ static void expect_forward_of_any_word(
 	in.data = data;
 	in.is_csum_zero = is_csum_zero;
 	for (uint32_t n = 0; n < 0x10000; n += step) {
-		packet_be16(data, n);
+		put16(data, n);
 		expect_forward(w, &in);
 	}
 }

@@ -72,15 +72,6 @@ static void rfc5769_2_4_long_term(void **state)
 /* RFC 5769 sections 2.2 and 2.3, but for the padding of SOFTWARE and what is computed over it */
 static void rfc5769_responses(void **state)
 {
-	static const struct {
-		const char *what;
-		const uint8_t *data;
-		size_t len;
-		const char *ip;
-	} cases[] = {
-		{ "2.2", rfc5769_ipv4, RFC5769_IPV4_LEN, "192.0.2.1" },
-		{ "2.3", rfc5769_ipv6, RFC5769_IPV6_LEN, "2001:db8:1234:5678:11:2233:4455:6677" },
-	};
 	const uint8_t *key = (const uint8_t *)RFC5769_PASSWORD;
 	struct tp_stun_builder b;
 	struct tp_stun_msg msg;
@@ -89,21 +80,21 @@ static void rfc5769_responses(void **state)
 	size_t i, mi;
 
 	(void)state;
-	for (i = 0; i < N(cases); i++) {
-		tp_addr_parse(cases[i].ip, 32853, &addr);
+	for (i = 0; i < N(rfc5769_mapped); i++) {
+		tp_addr_parse(rfc5769_mapped[i].ip, RFC5769_PORT, &addr);
 		tp_stun_begin(&b, buf, sizeof(buf), TP_STUN_BINDING, TP_STUN_SUCCESS,
-				cases[i].data + 8);
+				rfc5769_mapped[i].data + 8);
 		tp_stun_put(&b, TP_STUN_ATTR_SOFTWARE, "test vector", 11);
 		tp_stun_put_xor_addr(&b, TP_STUN_ATTR_XOR_MAPPED_ADDRESS, &addr);
 		mi = b.len;
 		tp_stun_put_integrity(&b, key, strlen(RFC5769_PASSWORD));
 		tp_stun_put_fingerprint(&b);
-		assert_int_equal(tp_stun_finish(&b), cases[i].len);
+		assert_int_equal(tp_stun_finish(&b), rfc5769_mapped[i].len);
 		assert_int_equal(buf[35], 0);
 		buf[35] = ' ';
-		assert_memory_equal(buf, cases[i].data, mi);
+		assert_memory_equal(buf, rfc5769_mapped[i].data, mi);
 		buf[35] = 0;
-		decode(buf, cases[i].len, &msg);
+		decode(buf, rfc5769_mapped[i].len, &msg);
 		assert_int_equal(tp_integrity_check(&msg, key, strlen(RFC5769_PASSWORD)), 0);
 		assert_true(tp_stun_has(&msg, TP_STUN_FINGERPRINT_AT));
 	}
@@ -151,7 +142,7 @@ static void values_are_read_back(void **state)
 	assert_int_equal(msg.attr[TP_STUN_DATA_AT].len, 0);
 }
 
-/* RFC 8489 section 14.8, RFC 8656 section 19, RFC 8016 section 3.4 */
+/* As RFC 8489 section 14.8, RFC 8656 section 19 and RFC 8016 section 3.4 have them, not lib/. */
 static void errors(void **state)
 {
 	static const struct {

@@ -45,7 +45,10 @@ struct rig_attr {
 #define RIG_IPV4 RIG_RAW(REQUESTED_ADDRESS_FAMILY, "\x01\0\0\0")
 #define RIG_IPV6 RIG_RAW(REQUESTED_ADDRESS_FAMILY, "\x02\0\0\0")
 #define RIG_DUAL RIG_RAW(ADDITIONAL_ADDRESS_FAMILY, "\x02\0\0\0")
+#define RIG_EVEN RIG_RAW(EVEN_PORT, "\0")
+#define RIG_EVEN_PAIR RIG_RAW(EVEN_PORT, "\x80") /* and the next port is to be kept aside */
 #define RIG_LIFETIME(bytes) RIG_RAW(LIFETIME, bytes)
+#define RIG_DELETE RIG_LIFETIME("\0\0\0\0") /* of a Refresh */
 #define RIG_CHANNEL(bytes) RIG_RAW(CHANNEL_NUMBER, bytes "\0\0")
 #define RIG_END { 0 }
 #define RIG_NONE RIG_END /* a request that needs no attribute */
@@ -58,6 +61,18 @@ struct rig_attr {
 #define rig_send(rig, client, ...) \
 	rig_indicate((rig), (client), TP_STUN_SEND, (const struct rig_attr[]){ __VA_ARGS__, RIG_END })
 /* clang-format on */
+
+/* RFC 8656 section 21.1.7: every relaying takes one, as a router does, so that no loop lasts. */
+static const struct {
+	uint8_t ttl;
+	enum tp_slow_verdict want;
+} rig_ttls[] = {
+	{ 0, TP_SLOW_DROP_TTL },
+	{ 1, TP_SLOW_DROP_TTL },
+	{ 2, TP_SLOW_RELAYED },
+	{ 64, TP_SLOW_RELAYED },
+	{ 255, TP_SLOW_RELAYED },
+};
 
 static inline enum tp_slow_verdict rig_datagram_meta(struct rig *r, const struct rig_client *c,
 		const void *data, size_t len, struct tp_ip_meta meta)
@@ -178,13 +193,34 @@ static inline void rig_put_algorithms(struct rig_message *m, const struct rig_cl
 	tp_stun_put_algorithm(&m->b, c->algorithm);
 }
 
+struct rig_credentials {
+	bool has_user, has_realm, has_nonce;
+};
+
+/* RFC 8489 section 9.2.4, second item: integrity, and yet not all of them. */
+static const struct rig_credentials rig_incomplete[] = {
+	{ false, true, true },
+	{ true, false, true },
+	{ true, true, false },
+	{ false, false, false },
+};
+
+static inline void rig_put_credentials(
+		struct rig_message *m, const struct rig_client *c, struct rig_credentials which)
+{
+	if (which.has_user)
+		rig_put_user(m, c);
+	if (which.has_realm)
+		tp_stun_put(&m->b, TP_STUN_ATTR_REALM, c->realm, strlen(c->realm));
+	if (which.has_nonce)
+		tp_stun_put(&m->b, TP_STUN_ATTR_NONCE, c->nonce, c->nonce_len);
+}
+
 static inline void rig_sign(struct rig_message *m, const struct rig_client *c)
 {
 	const struct tp_key key = rig_make_key(c);
 
-	rig_put_user(m, c);
-	tp_stun_put(&m->b, TP_STUN_ATTR_REALM, c->realm, strlen(c->realm));
-	tp_stun_put(&m->b, TP_STUN_ATTR_NONCE, c->nonce, c->nonce_len);
+	rig_put_credentials(m, c, (struct rig_credentials){ true, true, true });
 	if (c->algorithm == 0) {
 		tp_stun_put_integrity(&m->b, key.data, key.len);
 		return;
@@ -307,6 +343,12 @@ static inline struct rig_client rig_alice(struct rig *r, const char *ip, uint16_
 	return c;
 }
 
+/* One of many. */
+static inline struct rig_client rig_numbered(struct rig *r, uint16_t i)
+{
+	return rig_alice(r, "198.51.100.7", (uint16_t)(10000 + i));
+}
+
 /* The relayed address of a family in the answer to an Allocate: as the client sees it. */
 static inline struct tp_addr rig_relayed(const struct rig *r, uint8_t family)
 {
@@ -350,6 +392,17 @@ static inline struct tp_addr rig_allocate(struct rig *r, const struct rig_client
 	assert_int_equal(rig_ask(r, c, TP_STUN_ALLOCATE, RIG_UDP), 0);
 	a = rig_relayed(r, TP_IPV4);
 	return rig_local(r, &a);
+}
+
+/* Allocate over both families, for an hour.  relayed: as clients see them, IPv4 first */
+static inline void rig_allocate_dual(
+		struct rig *r, const struct rig_client *c, struct tp_addr relayed[2])
+{
+	assert_int_equal(rig_ask(r, c, TP_STUN_ALLOCATE, RIG_UDP, RIG_DUAL,
+					 RIG_LIFETIME("\0\0\x0e\x10")),
+			0);
+	relayed[0] = rig_relayed(r, TP_IPV4);
+	relayed[1] = rig_relayed(r, TP_IPV6);
 }
 
 static inline uint16_t rig_bind(struct rig *r, const struct rig_client *c, uint16_t number,

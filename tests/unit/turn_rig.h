@@ -452,6 +452,22 @@ static inline void rig_use_nat(struct rig *r)
 	r->relays[1].local = r->own[3] = rig_addr(RIG_LOCAL6, 0);
 }
 
+enum rig_families {
+	RIG_BOTH,
+	RIG_ONLY_IPV4,
+	RIG_ONLY_IPV6,
+};
+
+/* Start again, with relayed addresses of these families. */
+static inline void rig_use_families(struct rig *r, enum rig_families f)
+{
+	rig_conf(r);
+	if (f == RIG_ONLY_IPV6)
+		r->relays[0] = r->relays[1];
+	r->conf.n_relays = f == RIG_BOTH ? 2 : 1;
+	rig_restart(r);
+}
+
 static inline int rig_setup(void **state)
 {
 	struct rig *r = calloc(1, sizeof(*r));
