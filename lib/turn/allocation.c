@@ -147,7 +147,7 @@ struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tu
 		alloc->leg[i].timer.kind = TP_TIMER_LEG;
 	}
 	turn->count.allocations++;
-	tp_client_came(turn, &alloc->tuple);
+	alloc->is_known = tp_client_came(turn, &alloc->tuple);
 	return alloc;
 
 err_timers:
@@ -168,7 +168,7 @@ static void allocation_free(struct tp_turn *turn, struct tp_allocation *alloc)
 	give_slot(turn, alloc);
 	tp_quota_give(turn->quota, alloc->user);
 	turn->count.allocations--;
-	tp_client_left(turn, &alloc->tuple);
+	tp_client_left(turn, &alloc->tuple, alloc->is_known);
 	account_close(turn, alloc);
 	free(alloc->past);
 	tp_secret_wipe(&alloc->key, sizeof(alloc->key));
@@ -257,11 +257,11 @@ void tp_allocation_move(
 		struct tp_turn *turn, struct tp_allocation *alloc, const struct tp_tuple *tuple)
 {
 	tp_peers_hide(turn, alloc);
-	tp_client_left(turn, &alloc->tuple);
+	tp_client_left(turn, &alloc->tuple, alloc->is_known);
 	tp_table_remove(&turn->by_tuple, alloc);
 	alloc->tuple = *tuple;
 	tp_table_add(&turn->by_tuple, alloc);
-	tp_client_came(turn, &alloc->tuple);
+	alloc->is_known = tp_client_came(turn, &alloc->tuple);
 	/* Permissions are told again with their next indication, as at first. */
 	for (unsigned at = 0; at < 2; at++)
 		if (alloc->leg[at].is_present)
