@@ -186,6 +186,21 @@ def test_json_logs_are_one_object_a_line(one, make_relay, open_client):
         assert isinstance(entry, dict) and entry, line
 
 
+def test_closed_standard_files_are_nobody_elses(one, make_relay):
+    """Else the log would go to whatever socket had their numbers."""
+    relay = make_relay(one)
+    command = 'exec "$0" -c "$1" <&- >&- 2>&-'
+    process = one.popen("relay", "sh", "-c", command, relays.DAEMON, str(relay.path))
+    try:
+        relays.wait_for("its control socket", lambda: os.path.exists(relay.socket))
+        relay.stats()
+        files = [os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in range(3)]
+        assert files == ["/dev/null"] * 3
+    finally:
+        process.terminate()
+        assert process.wait(15) == 0
+
+
 def test_hostile_username_stays_on_its_line(one, make_relay, open_client):
     """What clients write reaches the log as data, never as format or line breaks."""
     relay = make_relay(one, args=("--log-format", "json")).start()
