@@ -404,7 +404,8 @@ static const struct tp_conf_option limits_rows[] = {
 		AT(struct tp_conf_raw_limits, allocations),
 		.min = 1, .max = 4000000, .def = "65536",
 		.unit = "allocations",
-		.help = "Of all clients together.  One more is answered 508 (Insufficient Capacity).",
+		.help = "Of all clients together.  One more is answered 508 (Insufficient Capacity).  A reload raises it "
+			"up to what it was at the start, and no further.",
 	},
 	{
 		.key = "channels", .type = TP_CONF_UINT,
