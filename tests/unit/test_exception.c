@@ -48,6 +48,10 @@ static int set_up(void **state)
 	lab_ipv6(TAP, "disable_ipv6", 1);
 	lab_run("ip addr add 192.0.2.1/24 dev " TAP " && ip link set " TAP " up");
 	open_rig(&rig);
+	/* With the carrier, which comes a little later, the kernel begins to send. */
+	lab_run("for i in $(seq 500); do ip link show " TAP
+		" | grep -q 'state UP' && exit; sleep 0.01; "
+		"done; exit 1");
 	/* Behind the change of the address, which makes the kernel forget. */
 	lab_run("ip neigh replace 192.0.2.7 dev " TAP " lladdr 02:00:00:00:00:02 nud permanent");
 	*state = &rig;
