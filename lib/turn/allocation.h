@@ -122,6 +122,7 @@ struct tp_allocation {
 
 struct tp_reservation {
 	uint8_t token[TP_TOKEN_LEN];
+	struct tp_quota_user *user; /* who asked for it */
 	uint32_t relay;
 	uint16_t port;
 	struct tp_timer timer;
@@ -322,8 +323,8 @@ void tp_peers_forget(struct tp_turn *turn, struct tp_allocation *alloc, unsigned
 void tp_peers_recheck(
 		struct tp_turn *turn, struct tp_allocation *alloc, struct tp_turn_forbidden *ended);
 
-/** Keep a port aside under a token.  @return NULL: out of memory */
-struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const uint8_t token[TP_TOKEN_LEN],
+/** Keep a port aside under the allocation's token.  @return NULL: out of memory */
+struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const struct tp_allocation *alloc,
 		uint32_t relay, uint16_t port, uint64_t deadline_ns);
 struct tp_reservation *tp_reservation_find(struct tp_turn *turn, const uint8_t *token);
 
