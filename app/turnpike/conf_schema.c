@@ -404,7 +404,8 @@ static const struct tp_conf_option limits_rows[] = {
 		AT(struct tp_conf_raw_limits, allocations),
 		.min = 1, .max = 4000000, .def = "65536",
 		.unit = "allocations",
-		.help = "Of all clients together.  One more is answered 508 (Insufficient Capacity).",
+		.help = "Of all clients together.  One more is answered 508 (Insufficient Capacity).  A reload raises it "
+			"up to what it was at the start, and no further.",
 	},
 	{
 		.key = "channels", .type = TP_CONF_UINT,
@@ -437,7 +438,8 @@ static const struct tp_conf_option limits_rows[] = {
 		.unit = "allocations",
 		.help = "One more is answered 486 (Allocation Quota Reached).  0: no limit.  Of time-limited user names "
 			"EXPIRY:ID each ID is one user.  A client behind a NAT that changes its port leaves an "
-			"allocation behind for up to ten minutes: allow for some.",
+			"allocation behind for up to ten minutes: allow for some.  As many ports may be kept aside for him "
+			"(EVEN-PORT), 30 seconds each.",
 	},
 	{
 		.key = "channels_per_allocation", .type = TP_CONF_UINT, .is_live = true,

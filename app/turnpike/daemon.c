@@ -595,6 +595,7 @@ int tp_daemon_run(struct tp_conf *conf, const char *path, struct tp_why *why)
 		return tp_why_set(why, -ENOMEM, "out of memory");
 	d->conf = conf;
 	d->conf_path = path;
+	d->reload.room = conf->max_allocations;
 	d->signals.fd = -1;
 	d->started_ns = tp_clock_now_ns();
 	rc = tp_loop_init(&d->loop, woke, d);

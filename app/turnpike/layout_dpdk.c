@@ -241,6 +241,7 @@ int tp_layout_dpdk_open_interface(struct tp_layout *layout, uint32_t interface,
 {
 	struct tp_layout_interface *li = &layout->interfaces[interface];
 	struct tp_exception_conf ec = {
+		.name = li->conf->kernel,
 		.n_to_kernel = tp_layout_queues_wanted(layout->conf, interface),
 		.frame_bytes = tp_dpdk_frame_bytes(li->link.mtu),
 	};

@@ -3,11 +3,13 @@
  * turnpike - a TURN relay (RFC 8656) on AF_XDP.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "conf.h"
@@ -113,6 +115,15 @@ static int parse(int argc, char *argv[], struct arguments *a)
 	return -1;
 }
 
+/* Who starts us with one of them closed would else have the log written to whatever is opened next.
+ */
+static void open_standard_files(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			abort(); /* nowhere to say why */
+}
+
 /* Before any thread starts, so that all inherit it: signals are read from a descriptor. */
 static void block_signals(void)
 {
@@ -131,8 +142,10 @@ int main(int argc, char *argv[])
 	struct arguments a = { .format = TP_LOG_TEXT, .level = TP_LOG_INFO };
 	struct tp_why why = { "" };
 	struct tp_conf *conf;
-	int rc = parse(argc, argv, &a);
+	int rc;
 
+	open_standard_files();
+	rc = parse(argc, argv, &a);
 	if (rc >= 0)
 		return rc;
 	if (tp_conf_load(a.config, stderr, &conf) < 0)

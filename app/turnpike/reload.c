@@ -60,8 +60,30 @@ static void differs(void *ctx, const char *path, const char *running, const char
 					file));
 }
 
+/* Above what there is room for, as far as there is.  @return what is asked for */
+static uint32_t bound_allocations(const struct tp_daemon *d, struct tp_conf *fresh)
+{
+	uint32_t asked = fresh->max_allocations;
+
+	if (asked > d->reload.room)
+		fresh->max_allocations = d->reload.room;
+	return asked;
+}
+
+static void name_allocations(const struct tp_daemon *d, uint32_t asked, json_t *restart)
+{
+	char running[16], file[16];
+
+	if (asked <= d->reload.room)
+		return;
+	snprintf(running, sizeof(running), "%u", d->conf->max_allocations);
+	snprintf(file, sizeof(file), "%u", asked);
+	differs(restart, "limits.allocations", running, file);
+}
+
 static json_t *apply(struct tp_daemon *d, struct tp_conf *fresh)
 {
+	uint32_t allocations = bound_allocations(d, fresh);
 	json_t *restart;
 
 	tp_conf_adopt(d->conf, fresh);
@@ -70,6 +92,7 @@ static json_t *apply(struct tp_daemon *d, struct tp_conf *fresh)
 		return refuse(d, (char[]){ "out of memory" });
 	}
 	restart = json_array();
+	name_allocations(d, allocations, restart);
 	tp_conf_diff(d->conf, fresh, differs, restart);
 	d->reload.done++;
 	d->reload.seen = (struct tp_turn_forbidden){ 0 };

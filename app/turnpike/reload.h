@@ -4,8 +4,10 @@
  *
  * All or nothing: a file with an error, or no memory, changes nothing.  What is live in the option
  * table (conf_schema.h) is applied to new requests at once; what is not stays as it is and is
- * named, with both values.  Living permissions and channels are held against the new lists in
- * slices of the loop: at once for thousands of allocations, within a second or two for a million.
+ * named, with both values; so is a limit of allocations above that of the start, which room was
+ * made for (accounts, the filter of clients).  Living permissions and channels are held against the
+ * new lists in slices of the loop: at once for thousands of allocations, within a second or two for
+ * a million.
  *
  * Threads: control.
  */
@@ -21,6 +23,7 @@
 struct tp_daemon;
 
 struct tp_reload {
+	uint32_t room;                 /* for allocations: their limit at the start */
 	bool is_rechecking;            /* tp_reload_step() has more to do */
 	uint64_t done, failed;         /* reloads */
 	struct tp_turn_forbidden seen; /* of the recheck under way */

@@ -132,11 +132,11 @@ static void on_peers_past(void *ctx, const struct tp_allocation *alloc,
 }
 
 /* Where the filter has no place for one, its datagrams come as those of strangers do. */
-static void on_client_came(void *ctx, const struct tp_tuple *tuple)
+static bool on_client_came(void *ctx, const struct tp_tuple *tuple)
 {
 	struct tp_daemon *d = ctx;
 
-	tp_steer_add_client(d->steer, &tuple->client, &tuple->server);
+	return tp_steer_add_client(d->steer, &tuple->client, &tuple->server) == 0;
 }
 
 static void on_client_left(void *ctx, const struct tp_tuple *tuple)

@@ -61,7 +61,7 @@ static FILE *connect_to(const char *path)
 		snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 		if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
-			f = fdopen(fd, "r+");
+			f = fdopen(fd, "r");
 	}
 	if (f == NULL) {
 		fprintf(stderr, "turnpikectl: %s: %s%s\n", path, strerror(errno),
@@ -81,7 +81,9 @@ static json_t *ask(FILE *f, const char *request)
 	json_t *o = NULL;
 	json_error_t err;
 
-	if (fprintf(f, "%s\n", request) < 0 || fflush(f) != 0 || getline(&line, &room, f) < 0)
+	/* A relay that has too many of us has closed the connection: no reason to die of it. */
+	if (send(fileno(f), request, strlen(request), MSG_NOSIGNAL | MSG_MORE) < 0 ||
+			send(fileno(f), "\n", 1, MSG_NOSIGNAL) < 0 || getline(&line, &room, f) < 0)
 		fprintf(stderr, "turnpikectl: no answer: %s\n",
 				errno != 0 ? strerror(errno) : "connection closed");
 	else if ((o = json_loads(line, 0, &err)) == NULL)

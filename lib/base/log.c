@@ -18,7 +18,10 @@
 #include <unistd.h>
 
 #define MESSAGE_MAX 1000
-#define FATAL_TICKS 200 /* ms without progress, after which a process that dies does so */
+/* A process that dies does so after so long without progress, and at last in any case: other
+ * threads may go on logging, or a reader may take a little at a time. */
+#define FATAL_STALL_NS (200 * TP_NS_PER_MS)
+#define FATAL_NS (2 * TP_NS_PER_SEC)
 
 #define TEXT_MAX (MESSAGE_MAX + 32)
 #define PARTS 4
@@ -213,18 +216,20 @@ static size_t report(uint64_t n_lost, char text[TP_LOG_REPORT_MAX])
 static void on_fatal(int signal)
 {
 	const struct timespec tick = { .tv_nsec = TP_NS_PER_MS };
-	uint64_t left, before = UINT64_MAX;
+	uint64_t left = UINT64_MAX, before, begin_ns = tp_clock_now_ns();
+	uint64_t now_ns = begin_ns, moved_ns = begin_ns;
 	struct tp_log_writer *w = writer;
 	int err = errno;
 
-	for (int i = 0; w != NULL && i < FATAL_TICKS; i++) {
+	while (w != NULL && now_ns - moved_ns < FATAL_STALL_NS && now_ns - begin_ns < FATAL_NS) {
+		before = left;
 		left = tp_log_writer_backlog(w);
 		if (left == 0)
 			break;
 		if (left != before)
-			i = 0;
-		before = left;
+			moved_ns = now_ns;
 		nanosleep(&tick, NULL);
+		now_ns = tp_clock_now_ns();
 	}
 	errno = err;
 	/* With what was there before, which ends the process, once we return. */

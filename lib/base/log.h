@@ -36,8 +36,8 @@ void tp_log_setup(enum tp_log_format format, enum tp_log_level max_level);
 
 /**
  * From now on a thread of its own writes: on the calling thread's CPUs, with what privileges it has
- * left.  What waits is written at exit(), too, and as well as it can be before a fatal signal ends
- * the process.
+ * left.  What waits is written at exit(), too, and as well as it can be within two seconds before a
+ * fatal signal ends the process.
  *
  * @return 0, or -E: lines are written by who logs them, as before
  */

@@ -41,6 +41,7 @@ struct tp_log_writer {
 		       */
 	uint64_t n_moves;  /* of the tail */
 	uint64_t stall_ns; /* of who is patient; 0: nobody is */
+	uint64_t stuck_at; /* n_moves when somebody's patience was at its end */
 	uint32_t n_flushing;
 	bool is_losing; /* it was full: nothing more until it is empty */
 	bool is_idle;   /* the thread waits without end */
@@ -351,6 +352,7 @@ int tp_log_writer_new(const struct tp_log_writer_conf *conf, struct tp_log_write
 	if (w == NULL)
 		return -ENOMEM;
 	w->conf = *conf;
+	w->stuck_at = UINT64_MAX;
 	w->ring = mmap(NULL, conf->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 			0);
 	if (w->ring == MAP_FAILED) {
@@ -386,8 +388,10 @@ void tp_log_writer_put(struct tp_log_writer *w, const struct iovec part[], int n
 	pthread_mutex_lock(&w->lock);
 	while (w->stall_ns > 0 && len <= w->conf.size && !has_room(w, len))
 		/* Once it stands still, nobody waits again. */
-		if (!wait_for_move(w, w->stall_ns))
+		if (!wait_for_move(w, w->stall_ns)) {
 			w->stall_ns = 0;
+			w->stuck_at = w->n_moves;
+		}
 	if (has_room(w, len)) {
 		for (int i = 0; i < n; i++)
 			copy_in(w, part[i].iov_base, part[i].iov_len);
@@ -419,7 +423,7 @@ bool tp_log_writer_flush(struct tp_log_writer *w, uint64_t stall_ns)
 	w->n_flushing++;
 	pthread_cond_signal(&w->has_work);
 	while (goes_on && (has_work(w) || w->is_writing))
-		goes_on = wait_for_move(w, stall_ns);
+		goes_on = w->n_moves != w->stuck_at && wait_for_move(w, stall_ns);
 	w->n_flushing--;
 	pthread_mutex_unlock(&w->lock);
 	return goes_on;

@@ -55,7 +55,8 @@ void tp_log_writer_put(struct tp_log_writer *w, const struct iovec part[], int n
  *  for the end, when nobody waits for who waits. */
 void tp_log_writer_be_patient(struct tp_log_writer *w, uint64_t stall_ns);
 
-/** Wait until everything is written.  @return whether it is: not if for stall_ns nothing was */
+/** Wait until everything is written.  @return whether it is: not if for stall_ns nothing was, or if
+ *  nothing was since tp_log_writer_put() waited in vain */
 bool tp_log_writer_flush(struct tp_log_writer *w, uint64_t stall_ns);
 
 /** Bytes of the backlog; async-signal-safe. */

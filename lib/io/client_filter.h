@@ -36,8 +36,8 @@ uint32_t tp_client_filter_buckets(uint32_t max_clients);
 int tp_client_filter_add(struct tp_client_filter *filter, const struct tp_bpf_client *client);
 
 /**
- * What was added goes, once for each time it was.  One that was refused may, once in some thousand
- * times, take another's place with it, who comes by the listener's socket then.
+ * What was added goes, once for each time it was.  Not for what was refused: once in some thousand
+ * times that would take the place of another, whose tag is the same.
  */
 void tp_client_filter_del(struct tp_client_filter *filter, const struct tp_bpf_client *client);
 

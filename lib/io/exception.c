@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/exception.h"
 
+#include "base/log.h"
 #include "io/tap.h"
 
 #include <assert.h>
@@ -31,6 +32,7 @@ struct source {
 };
 
 struct device {
+	const char *name;
 	int tap_fd;
 	struct source tap, *rings;
 	struct tp_handoff *from_kernel;
@@ -81,7 +83,16 @@ static void ring_ready(struct source *source)
 	}
 }
 
-static void tap_ready(struct device *device)
+/* Somebody has deleted the interface: the descriptor would be ready for ever. */
+static void tap_gone(const struct tp_exception *e, const struct device *device)
+{
+	epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, device->tap_fd, NULL);
+	tp_err("the interface %s is gone: nothing goes to the kernel or comes from there until a "
+	       "restart",
+			device->name);
+}
+
+static void tap_ready(const struct tp_exception *e, struct device *device)
 {
 	struct tp_frame frames[PER_TURN];
 	uint32_t n, put;
@@ -90,6 +101,8 @@ static void tap_ready(struct device *device)
 		uint8_t *at = device->room + (size_t)n * device->frame_bytes;
 		ssize_t len = read(device->tap_fd, at, device->frame_bytes);
 
+		if (len < 0 && errno == EBADFD)
+			tap_gone(e, device);
 		if (len <= 0)
 			break;
 		frames[n] = (struct tp_frame){ .data = at, .len = (uint16_t)len };
@@ -113,7 +126,7 @@ static void *run(void *arg)
 			if (source->kind == SOURCE_STOP)
 				return NULL;
 			if (source->kind == SOURCE_TAP)
-				tap_ready(source->device);
+				tap_ready(e, source->device);
 			else
 				ring_ready(source);
 		}
@@ -177,6 +190,7 @@ void tp_exception_free(struct tp_exception *e)
 
 static int device_init(struct device *device, const struct tp_exception_conf *conf)
 {
+	device->name = conf->name;
 	device->tap_fd = conf->tap_fd;
 	device->tap = (struct source){ .kind = SOURCE_TAP, .device = device };
 	device->from_kernel = conf->from_kernel;

@@ -26,6 +26,7 @@ int tp_exception_new(struct tp_exception **out);
 void tp_exception_free(struct tp_exception *e);
 
 struct tp_exception_conf {
+	const char *name;              /* of the kernel interface; borrowed, outlives the thread */
 	int tap_fd;                    /* owned from then on, also on failure */
 	struct tp_handoff **to_kernel; /* one for each queue; owned likewise; the array is copied */
 	uint32_t n_to_kernel;

@@ -79,7 +79,8 @@ int tp_steer_set_client_sockets(struct tp_steer *steer, int fd4, int fd6, struct
 int tp_steer_add_client(
 		struct tp_steer *steer, const struct tp_addr *client, const struct tp_addr *server);
 
-/** It has none any more; to be called once for each time it was added. */
+/** It has none any more; to be called once for each time it was added, and not if it was refused.
+ */
 void tp_steer_del_client(
 		struct tp_steer *steer, const struct tp_addr *client, const struct tp_addr *server);
 

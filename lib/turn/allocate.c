@@ -180,7 +180,7 @@ static enum tp_stun_err check_allocate(const struct tp_request *rq, struct wish 
 	if (err == TP_STUN_INSUFFICIENT_CAPACITY)
 		return tp_limits_refuse(rq->turn, TP_TURN_REFUSED_ELSEWHERE);
 	if (err == TP_STUN_OK)
-		err = tp_limits_allocation(rq->turn, &rq->who.name);
+		err = tp_limits_allocation(rq->turn, &rq->who.name, w->has_next);
 	return err;
 }
 
@@ -190,7 +190,7 @@ static enum tp_stun_err reserve_next(struct tp_request *rq, uint32_t relay, uint
 	struct tp_allocation *alloc = rq->alloc;
 
 	turn->ops.random(turn->ctx, alloc->token, sizeof(alloc->token));
-	if (tp_reservation_new(turn, alloc->token, relay, port,
+	if (tp_reservation_new(turn, alloc, relay, port,
 			    tp_request_deadline_ns(rq, TP_TURN_RESERVATION_SEC)) == NULL) {
 		tp_ports_give(turn->relays[relay].ports, port);
 		return tp_limits_refuse(turn, TP_TURN_REFUSED_MEMORY);

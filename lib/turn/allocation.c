@@ -147,7 +147,7 @@ struct tp_allocation *tp_allocation_new(struct tp_turn *turn, const struct tp_tu
 		alloc->leg[i].timer.kind = TP_TIMER_LEG;
 	}
 	turn->count.allocations++;
-	tp_client_came(turn, &alloc->tuple);
+	alloc->is_known = tp_client_came(turn, &alloc->tuple);
 	return alloc;
 
 err_timers:
@@ -168,7 +168,7 @@ static void allocation_free(struct tp_turn *turn, struct tp_allocation *alloc)
 	give_slot(turn, alloc);
 	tp_quota_give(turn->quota, alloc->user);
 	turn->count.allocations--;
-	tp_client_left(turn, &alloc->tuple);
+	tp_client_left(turn, &alloc->tuple, alloc->is_known);
 	account_close(turn, alloc);
 	free(alloc->past);
 	tp_secret_wipe(&alloc->key, sizeof(alloc->key));
@@ -257,11 +257,11 @@ void tp_allocation_move(
 		struct tp_turn *turn, struct tp_allocation *alloc, const struct tp_tuple *tuple)
 {
 	tp_peers_hide(turn, alloc);
-	tp_client_left(turn, &alloc->tuple);
+	tp_client_left(turn, &alloc->tuple, alloc->is_known);
 	tp_table_remove(&turn->by_tuple, alloc);
 	alloc->tuple = *tuple;
 	tp_table_add(&turn->by_tuple, alloc);
-	tp_client_came(turn, &alloc->tuple);
+	alloc->is_known = tp_client_came(turn, &alloc->tuple);
 	/* Permissions are told again with their next indication, as at first. */
 	for (unsigned at = 0; at < 2; at++)
 		if (alloc->leg[at].is_present)
@@ -270,18 +270,19 @@ void tp_allocation_move(
 
 /* ---- reservations ---- */
 
-struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const uint8_t token[TP_TOKEN_LEN],
+struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const struct tp_allocation *alloc,
 		uint32_t relay, uint16_t port, uint64_t deadline_ns)
 {
 	struct tp_reservation *r = calloc(1, sizeof(*r));
 
 	if (r == NULL)
 		return NULL;
-	if (tp_timers_reserve(&turn->timers, 1) < 0) {
-		free(r);
-		return NULL;
-	}
-	memcpy(r->token, token, TP_TOKEN_LEN);
+	if (tp_timers_reserve(&turn->timers, 1) < 0)
+		goto err_reservation;
+	if (!tp_quota_reserve(alloc->user))
+		goto err_timer;
+	r->user = alloc->user;
+	memcpy(r->token, alloc->token, TP_TOKEN_LEN);
 	r->relay = relay;
 	r->port = port;
 	r->timer.kind = TP_TIMER_RESERVATION;
@@ -289,6 +290,12 @@ struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const uint8_t to
 	tp_timer_set(&turn->timers, &r->timer, deadline_ns);
 	turn->count.reservations++;
 	return r;
+
+err_timer:
+	tp_timers_unreserve(&turn->timers, 1);
+err_reservation:
+	free(r);
+	return NULL;
 }
 
 struct tp_reservation *tp_reservation_find(struct tp_turn *turn, const uint8_t *token)
@@ -303,6 +310,7 @@ void tp_reservation_end(struct tp_turn *turn, struct tp_reservation *r, bool kee
 	tp_timer_cancel(&turn->timers, &r->timer);
 	tp_timers_unreserve(&turn->timers, 1);
 	tp_table_remove(&turn->by_token, r);
+	tp_quota_unreserve(turn->quota, r->user);
 	turn->count.reservations--;
 	free(r);
 }

@@ -108,6 +108,7 @@ struct tp_allocation {
 	bool is_announced;          /* ops.allocated was called, so ops.ended will be */
 	bool has_token;
 	bool is_mobile, is_moving; /* see mobility.h */
+	bool is_known;             /* ops.client_came took its five-tuple */
 	uint8_t address_error_family;
 	/* The Allocate that made it, so that a retransmission gets the same answer. */
 	uint8_t tid[TP_STUN_TID_LEN];
@@ -121,6 +122,7 @@ struct tp_allocation {
 
 struct tp_reservation {
 	uint8_t token[TP_TOKEN_LEN];
+	struct tp_quota_user *user; /* who asked for it */
 	uint32_t relay;
 	uint16_t port;
 	struct tp_timer timer;
@@ -197,16 +199,18 @@ void tp_allocations_fini(struct tp_turn *turn);
 /** By its five-tuple, or by the one it is on its way to.  @return NULL: there is none */
 struct tp_allocation *tp_allocation_find(struct tp_turn *turn, const struct tp_tuple *tuple);
 
-/** Tell the event handler that a five-tuple is a client's from now on, or no longer. */
-static inline void tp_client_came(const struct tp_turn *turn, const struct tp_tuple *tuple)
+/** Tell the event handler that a five-tuple is a client's from now on.  @return what
+ *  tp_client_left() has to be told */
+static inline bool tp_client_came(const struct tp_turn *turn, const struct tp_tuple *tuple)
 {
-	if (turn->ops.client_came != NULL)
-		turn->ops.client_came(turn->ctx, tuple);
+	return turn->ops.client_came != NULL && turn->ops.client_came(turn->ctx, tuple);
 }
 
-static inline void tp_client_left(const struct tp_turn *turn, const struct tp_tuple *tuple)
+/** It no longer is. */
+static inline void tp_client_left(
+		const struct tp_turn *turn, const struct tp_tuple *tuple, bool is_known)
 {
-	if (turn->ops.client_left != NULL)
+	if (is_known)
 		turn->ops.client_left(turn->ctx, tuple);
 }
 
@@ -319,8 +323,8 @@ void tp_peers_forget(struct tp_turn *turn, struct tp_allocation *alloc, unsigned
 void tp_peers_recheck(
 		struct tp_turn *turn, struct tp_allocation *alloc, struct tp_turn_forbidden *ended);
 
-/** Keep a port aside under a token.  @return NULL: out of memory */
-struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const uint8_t token[TP_TOKEN_LEN],
+/** Keep a port aside under the allocation's token.  @return NULL: out of memory */
+struct tp_reservation *tp_reservation_new(struct tp_turn *turn, const struct tp_allocation *alloc,
 		uint32_t relay, uint16_t port, uint64_t deadline_ns);
 struct tp_reservation *tp_reservation_find(struct tp_turn *turn, const uint8_t *token);
 

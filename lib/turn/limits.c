@@ -37,11 +37,16 @@ enum tp_stun_err tp_limits_refuse(struct tp_turn *turn, enum tp_turn_refusal why
 						       : TP_STUN_INSUFFICIENT_CAPACITY;
 }
 
-enum tp_stun_err tp_limits_allocation(struct tp_turn *turn, const struct tp_stun_value *username)
+enum tp_stun_err tp_limits_allocation(
+		struct tp_turn *turn, const struct tp_stun_value *username, bool has_next)
 {
+	const struct tp_quota *quota = turn->quota;
 	uint32_t most = turn->limits.allocations_per_user;
 
-	if (most != 0 && tp_quota_of(turn->quota, username->data, username->len) >= most)
+	if (most != 0 && tp_quota_of(quota, username->data, username->len) >= most)
+		return tp_limits_refuse(turn, TP_TURN_REFUSED_USER_ALLOCATIONS);
+	if (most != 0 && has_next &&
+			tp_quota_reserved(quota, username->data, username->len) >= most)
 		return tp_limits_refuse(turn, TP_TURN_REFUSED_USER_ALLOCATIONS);
 	if (turn->count.allocations >= turn->max_allocations)
 		return tp_limits_refuse(turn, TP_TURN_REFUSED_ALLOCATIONS);

@@ -15,8 +15,15 @@
 /** Count a refusal.  @return the error code that goes with it: 486 or 508 */
 enum tp_stun_err tp_limits_refuse(struct tp_turn *turn, enum tp_turn_refusal why);
 
-/** May the user have one more allocation?  @return TP_STUN_OK, 486 or 508 */
-enum tp_stun_err tp_limits_allocation(struct tp_turn *turn, const struct tp_stun_value *username);
+/**
+ * May the user have one more allocation, and a port kept aside besides?  These have the same quota
+ * for themselves: they outlive the allocation that asked for them (RFC 8656 section 7.2), and would
+ * else be a way to all ports.
+ *
+ * @return TP_STUN_OK, 486 or 508
+ */
+enum tp_stun_err tp_limits_allocation(
+		struct tp_turn *turn, const struct tp_stun_value *username, bool has_next);
 
 /* What a request adds to an allocation. */
 struct tp_limits_ask {

@@ -18,6 +18,7 @@ struct tp_mobile {
 	uint8_t tid[TP_STUN_TID_LEN]; /* of the Refresh that spent that one, ... */
 	struct tp_tuple came_by;      /* ... and its five-tuple */
 	struct tp_tuple next;         /* while alloc->is_moving */
+	bool is_next_known;           /* ops.client_came took it */
 	struct tp_link by_id, by_next;
 };
 
@@ -89,7 +90,7 @@ static void stop_moving(struct tp_turn *turn, struct tp_mobile *m)
 		return;
 	tp_table_remove(&turn->mobility.by_next, m);
 	m->alloc->is_moving = false;
-	tp_client_left(turn, &m->next);
+	tp_client_left(turn, &m->next, m->is_next_known);
 }
 
 void tp_mobility_end(struct tp_turn *turn, struct tp_allocation *alloc)
@@ -194,7 +195,7 @@ void tp_mobility_prepare(struct tp_turn *turn, const struct tp_turn_now *now,
 		m->next = *tuple;
 		tp_table_add(&turn->mobility.by_next, m);
 		alloc->is_moving = true;
-		tp_client_came(turn, &m->next);
+		m->is_next_known = tp_client_came(turn, &m->next);
 	}
 	m->serial++;
 	m->old_until_ns = now->mono_ns + TP_MOBILITY_OLD_SEC * TP_NS_PER_SEC;

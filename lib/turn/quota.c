@@ -10,6 +10,7 @@
 
 struct tp_quota {
 	uint32_t mask, n;
+	uint32_t n_users;             /* of those n, who have allocations */
 	struct tp_quota_user **slots; /* linear probing; at most half of them taken */
 };
 
@@ -97,32 +98,54 @@ void tp_quota_free(struct tp_quota *quota)
 	free(quota);
 }
 
-uint32_t tp_quota_of(const struct tp_quota *quota, const void *username, size_t len)
+static const struct tp_quota_user *user_of(
+		const struct tp_quota *quota, const void *username, size_t len)
 {
 	const struct tp_bytes name = counted(username, len);
-	const struct tp_quota_user *user = quota->slots[find(quota, &name)];
+
+	return quota->slots[find(quota, &name)];
+}
+
+uint32_t tp_quota_of(const struct tp_quota *quota, const void *username, size_t len)
+{
+	const struct tp_quota_user *user = user_of(quota, username, len);
 
 	return user == NULL ? 0 : user->n_allocations;
+}
+
+uint32_t tp_quota_reserved(const struct tp_quota *quota, const void *username, size_t len)
+{
+	const struct tp_quota_user *user = user_of(quota, username, len);
+
+	return user == NULL ? 0 : user->n_reservations;
+}
+
+static struct tp_quota_user *user_new(struct tp_quota *quota, const struct tp_bytes *name)
+{
+	struct tp_quota_user *user;
+
+	/* Those who have reservations alone come on top of the allocations that there may be. */
+	if (quota->n > quota->mask / 2 && tp_quota_resize(quota, quota->mask + 1) < 0)
+		return NULL;
+	user = malloc(sizeof(*user) + name->len);
+	if (user == NULL)
+		return NULL;
+	*user = (struct tp_quota_user){ .len = (uint16_t)name->len };
+	memcpy(user->name, name->data, name->len);
+	quota->slots[find(quota, name)] = user;
+	quota->n++;
+	return user;
 }
 
 struct tp_quota_user *tp_quota_take(struct tp_quota *quota, const void *username, size_t len)
 {
 	const struct tp_bytes name = counted(username, len);
-	uint32_t at = find(quota, &name);
-	struct tp_quota_user *user = quota->slots[at];
+	struct tp_quota_user *user = quota->slots[find(quota, &name)];
 
-	if (user == NULL) {
-		assert(quota->n <= quota->mask / 2);
-		user = malloc(sizeof(*user) + name.len);
-		if (user == NULL)
-			return NULL;
-		user->n_allocations = 0;
-		user->len = (uint16_t)name.len;
-		memcpy(user->name, name.data, name.len);
-		quota->slots[at] = user;
-		quota->n++;
-	}
-	user->n_allocations++;
+	if (user == NULL)
+		user = user_new(quota, &name);
+	if (user != NULL && user->n_allocations++ == 0)
+		quota->n_users++;
 	return user;
 }
 
@@ -149,19 +172,41 @@ static void close_gap(struct tp_quota *quota, uint32_t at)
 	quota->slots[at] = NULL;
 }
 
-void tp_quota_give(struct tp_quota *quota, struct tp_quota_user *user)
+static void user_put(struct tp_quota *quota, struct tp_quota_user *user)
 {
 	const struct tp_bytes name = { user->name, user->len };
 
-	assert(user->n_allocations > 0);
-	if (--user->n_allocations > 0)
+	if (user->n_allocations > 0 || user->n_reservations > 0)
 		return;
 	close_gap(quota, find(quota, &name));
 	quota->n--;
 	free(user);
 }
 
+void tp_quota_give(struct tp_quota *quota, struct tp_quota_user *user)
+{
+	assert(user->n_allocations > 0);
+	if (--user->n_allocations == 0)
+		quota->n_users--;
+	user_put(quota, user);
+}
+
+bool tp_quota_reserve(struct tp_quota_user *user)
+{
+	if (user->n_reservations == UINT16_MAX)
+		return false;
+	user->n_reservations++;
+	return true;
+}
+
+void tp_quota_unreserve(struct tp_quota *quota, struct tp_quota_user *user)
+{
+	assert(user->n_reservations > 0);
+	user->n_reservations--;
+	user_put(quota, user);
+}
+
 uint32_t tp_quota_users(const struct tp_quota *quota)
 {
-	return quota->n;
+	return quota->n_users;
 }

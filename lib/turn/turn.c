@@ -92,6 +92,7 @@ void tp_turn_free(struct tp_turn *turn)
 int tp_turn_reload(struct tp_turn *turn, const struct tp_turn_conf *conf)
 {
 	struct tp_redirect redirect = { .is_draining = turn->redirect.is_draining };
+	const bool was_mobile = turn->mobility.is_allowed;
 	struct tp_policy *policy = NULL;
 	struct tp_auth *auth = NULL;
 	int rc = tp_policy_new(conf->deny, conf->n_deny, conf->allow, conf->n_allow, &policy);
@@ -103,10 +104,11 @@ int tp_turn_reload(struct tp_turn *turn, const struct tp_turn_conf *conf)
 	if (rc == 0)
 		rc = tp_quota_resize(turn->quota, conf->max_allocations);
 	if (rc == 0)
-		rc = tp_turn_set_limits(turn, &conf->limits);
-	if (rc == 0)
 		rc = tp_mobility_allow(turn, conf->mobility);
+	if (rc == 0)
+		rc = tp_turn_set_limits(turn, &conf->limits);
 	if (rc < 0) {
+		turn->mobility.is_allowed = was_mobile;
 		tp_auth_free(auth);
 		tp_policy_free(policy);
 		tp_redirect_fini(&redirect);

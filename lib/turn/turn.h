@@ -339,8 +339,10 @@ struct tp_turn_ops {
 	/**
 	 * What comes by this five-tuple is a client's from now on, or no longer: it has an
 	 * allocation, or one is about to move to it (RFC 8016).  Both may be NULL.
+	 *
+	 * @return whether client_left() is to be called for it
 	 */
-	void (*client_came)(void *ctx, const struct tp_tuple *tuple);
+	bool (*client_came)(void *ctx, const struct tp_tuple *tuple);
 	void (*client_left)(void *ctx, const struct tp_tuple *tuple);
 
 	/** For the log; either may be NULL. */

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import socket
 
 import lab
 import pytest
@@ -184,6 +185,39 @@ def test_json_logs_are_one_object_a_line(one, make_relay, open_client):
     for line in relay.lines:
         entry = json.loads(line)
         assert isinstance(entry, dict) and entry, line
+
+
+def test_closed_standard_files_are_nobody_elses(one, make_relay):
+    """Else the log would go to whatever socket had their numbers."""
+    relay = make_relay(one)
+    command = 'exec "$0" -c "$1" <&- >&- 2>&-'
+    process = one.popen("relay", "sh", "-c", command, relays.DAEMON, str(relay.path))
+    try:
+        relays.wait_for("its control socket", lambda: os.path.exists(relay.socket))
+        relay.stats()
+        files = [os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in range(3)]
+        assert files == ["/dev/null"] * 3
+    finally:
+        process.terminate()
+        assert process.wait(15) == 0
+
+
+def test_a_control_socket_that_is_taken_is_no_silence(one, make_relay):
+    """More than the relay serves at a time are told, and those who hold it change nothing."""
+    relay = make_relay(one).start()
+    held = []
+    for _ in range(32):
+        held.append(socket.socket(socket.AF_UNIX))
+        held[-1].connect(relay.socket)
+    for _ in range(20):  # whether it is closed before it asks or after
+        done = lab.run(relays.CTL, "--socket", relay.socket, "stats", check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("turnpikectl: no answer: ")
+    held.pop().close()
+    relays.wait_for("its place", lambda: lab.run(
+        relays.CTL, "--socket", relay.socket, "stats", check=False).returncode == 0)
+    for sock in held:
+        sock.close()
 
 
 def test_hostile_username_stays_on_its_line(one, make_relay, open_client):

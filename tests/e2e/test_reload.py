@@ -140,3 +140,25 @@ def test_what_takes_a_restart_is_named_and_stays(one, make_relay, open_client):
     relay.wait_said("relay.ports.min: 50000 in the file, stays 49152")
     call = Call(relay, open_client(one, 4), one.udp("peer", one.PEER[4]), 4).wait_fast()
     call.both(b"works")
+
+
+def test_the_limit_of_allocations_is_raised_up_to_that_of_the_start(one, make_relay, open_client):
+    """For more there are neither accounts nor places in the filter of clients."""
+    def limit(n):
+        return lambda conf: conf.update(limits={"allocations": n})
+
+    relay = make_relay(one, change=limit(2)).start()
+    clients = [open_client(one, 4) for _ in range(3)]
+    rewrite(relay, limit(1))
+    assert reload(relay) == (0, {"ok": True, "restart": []})
+    clients[0].allocate()
+    assert clients[1].allocate_request().error == 508
+    rewrite(relay, limit(2))
+    assert reload(relay) == (0, {"ok": True, "restart": []})
+    clients[1].allocate()
+    rewrite(relay, limit(10))
+    assert reload(relay) == (0, {"ok": True, "restart": [
+        {"option": "limits.allocations", "running": "2", "file": "10"}]})
+    relay.wait_said("limits.allocations: 10 in the file, stays 2: this takes a restart")
+    assert clients[2].allocate_request().error == 508
+    assert relay.stats()["turn"]["allocations"] == 2

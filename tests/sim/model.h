@@ -77,6 +77,7 @@ struct model_allocation {
 
 struct model_reservation {
 	bool is_on, is_token_known;
+	char name[MODEL_NAME_MAX]; /* of who asked for it */
 	uint8_t token[8];
 	uint32_t relay;
 	uint16_t port;

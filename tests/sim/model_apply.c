@@ -63,6 +63,7 @@ static void reserve(struct model *m, struct model_allocation *a, uint32_t relay,
 		sim_fail("port %u can not be reserved", port);
 	r = new_reservation(m);
 	*r = (struct model_reservation){ .is_on = true, .relay = relay, .port = port };
+	memcpy(r->name, a->name, sizeof(r->name));
 	r->due_ns = due(m, TP_TURN_RESERVATION_SEC);
 	a->has_token = true;
 }

@@ -190,6 +190,17 @@ static unsigned ask_ticket(const struct model *m, struct model_want *want)
 	return m->conf->mobility ? 0 : 405;
 }
 
+static unsigned reservations_of(const struct model *m, const char *name)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MODEL_RESERVATIONS; i++)
+		n += m->reservation[i].is_on &&
+				strcmp(model_counted_name(m->reservation[i].name),
+						model_counted_name(name)) == 0;
+	return n;
+}
+
 /* Is it served here, and may the user have one more? */
 static unsigned ask_quota(const struct model *m, const struct model_want *want)
 {
@@ -197,6 +208,8 @@ static unsigned ask_quota(const struct model *m, const struct model_want *want)
 	unsigned code = model_redirect(m, want->tuple, want->ask.reservation != NULL);
 
 	if (code == 0 && most != 0 && model_allocations_of(m, want->name) >= most)
+		code = 486;
+	if (code == 0 && most != 0 && want->ask.has_next && reservations_of(m, want->name) >= most)
 		code = 486;
 	return code;
 }

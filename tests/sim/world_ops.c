@@ -351,7 +351,7 @@ unsigned world_client(const struct world *w, const struct tp_tuple *tuple)
 	return i;
 }
 
-static void op_client_came(void *ctx, const struct tp_tuple *tuple)
+static bool op_client_came(void *ctx, const struct tp_tuple *tuple)
 {
 	struct world *w = ctx;
 
@@ -361,6 +361,7 @@ static void op_client_came(void *ctx, const struct tp_tuple *tuple)
 	if (w->n_clients == sizeof(w->client) / sizeof(w->client[0]))
 		sim_fail("clients came, and none left");
 	w->client[w->n_clients++] = *tuple;
+	return true;
 }
 
 static void op_client_left(void *ctx, const struct tp_tuple *tuple)

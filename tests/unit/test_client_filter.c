@@ -136,36 +136,52 @@ static void as_many_as_foreseen_find_a_place(void **state)
 	filter_free(f);
 }
 
-/* Whoever goes, those who stay are found: tags that are alike stand for each other. */
-static void who_stays_is_found(void **state)
+/* Clients come and go, at most so many of n * 4 at a time; those who are there are found. */
+static void come_and_go(struct tp_client_filter *f, uint32_t n, uint32_t at_most, uint32_t rounds)
 {
-	const uint32_t n = 1024;
-	struct tp_client_filter *f = filter_new(n);
+	bool *is_in = calloc(4 * (size_t)n, sizeof(*is_in));
 	struct tp_bpf_client c;
-	bool *is_in = calloc(4 * n, sizeof(*is_in));
 	uint64_t random = 1;
-	uint32_t i, k;
 
-	(void)state;
-	for (i = 0; i < 200000; i++) {
+	for (uint32_t i = 0; i < rounds; i++) {
+		uint32_t k;
+
 		random = random * 6364136223846793005u + 1442695040888963407u;
 		k = (uint32_t)(random >> 40) % (4 * n);
 		c = client(k);
 		if (is_in[k]) {
 			tp_client_filter_del(f, &c);
 			is_in[k] = false;
-		} else if (f->n < n) {
-			assert_int_equal(tp_client_filter_add(f, &c), 0);
-			is_in[k] = true;
+		} else if (f->n < at_most) {
+			is_in[k] = tp_client_filter_add(f, &c) == 0;
 		}
-		if (i % 1000 != 0)
-			continue;
-		for (k = 0; k < 4 * n; k++) {
+		for (k = 0; i % 1000 == 0 && k < 4 * n; k++) {
 			c = client(k);
 			assert_true(!is_in[k] || tp_client_filter_has(f, &c));
 		}
 	}
 	free(is_in);
+}
+
+/* Whoever goes, those who stay are found: tags that are alike stand for each other. */
+static void who_stays_is_found(void **state)
+{
+	struct tp_client_filter *f = filter_new(1024);
+
+	(void)state;
+	come_and_go(f, 1024, 1024, 200000);
+	assert_int_equal(f->refused, 0);
+	filter_free(f);
+}
+
+/* Also where not all find a place: who was refused takes nobody's when he goes. */
+static void who_stays_is_found_in_a_crowd(void **state)
+{
+	struct tp_client_filter *f = filter_new(1024);
+
+	(void)state;
+	come_and_go(f, 2048, UINT32_MAX, 1000000);
+	assert_in_range(f->refused, 10000, 1000000);
 	filter_free(f);
 }
 
@@ -212,6 +228,7 @@ int main(void)
 		cmocka_unit_test(there_is_twice_as_much_room_as_asked_for),
 		cmocka_unit_test(as_many_as_foreseen_find_a_place),
 		cmocka_unit_test(who_stays_is_found),
+		cmocka_unit_test(who_stays_is_found_in_a_crowd),
 		cmocka_unit_test(the_same_twice_goes_in_two_steps),
 		cmocka_unit_test(what_finds_no_place_is_counted),
 	};

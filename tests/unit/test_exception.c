@@ -2,6 +2,7 @@
 /* The thread to the kernel, on a TAP in a namespace of the test's own. */
 #include "../lab.h"
 
+#include "base/clock.h"
 #include "io/exception.h"
 #include "io/tap.h"
 
@@ -23,7 +24,9 @@ struct rig {
 
 static void open_rig(struct rig *r)
 {
-	struct tp_exception_conf conf = { .n_to_kernel = 1, .frame_bytes = FRAME_BYTES };
+	struct tp_exception_conf conf = {
+		.name = TAP, .n_to_kernel = 1, .frame_bytes = FRAME_BYTES
+	};
 	struct tp_why why = { "" };
 
 	assert_int_equal(tp_handoff_new("to", FRAME_BYTES, &r->to_kernel), 0);
@@ -46,6 +49,10 @@ static int set_up(void **state)
 	lab_ipv6(TAP, "disable_ipv6", 1);
 	lab_run("ip addr add 192.0.2.1/24 dev " TAP " && ip link set " TAP " up");
 	open_rig(&rig);
+	/* With the carrier, which comes a little later, the kernel begins to send. */
+	lab_run("for i in $(seq 500); do ip link show " TAP
+		" | grep -q 'state UP' && exit; sleep 0.01; "
+		"done; exit 1");
 	/* Behind the change of the address, which makes the kernel forget. */
 	lab_run("ip neigh replace 192.0.2.7 dev " TAP " lladdr 02:00:00:00:00:02 nud permanent");
 	*state = &rig;
@@ -153,6 +160,25 @@ static void a_kernel_interface_that_is_down_refuses(void **state)
 	assert_int_equal(stats_of(r).to_kernel, 0);
 }
 
+/* Nor is the thread busy with it. */
+static void a_kernel_interface_that_is_gone_refuses(void **state)
+{
+	const struct rig *r = *state;
+	uint64_t before;
+
+	lab_run("ip link del " TAP);
+	usleep(10000);
+	before = tp_clock_read(CLOCK_PROCESS_CPUTIME_ID);
+	usleep(250000);
+	assert_in_range(tp_clock_read(CLOCK_PROCESS_CPUTIME_ID) - before, 0, 25 * TP_NS_PER_MS);
+	put(r, "lost");
+	for (uint32_t tries = 0; stats_of(r).to_kernel_refused == 0; tries++) {
+		assert_true(tries < 2000);
+		usleep(1000);
+	}
+	lab_run("ip tuntap add dev " TAP " mode tap"); /* for tear_down() */
+}
+
 static void the_carrier_follows(void **state)
 {
 	const struct rig *r = *state;
@@ -184,6 +210,7 @@ int main(void)
 		ON_TAP(frames_reach_the_kernels_sockets),
 		ON_TAP(what_the_kernel_sends_comes_whole_and_with_a_checksum),
 		ON_TAP(a_kernel_interface_that_is_down_refuses),
+		ON_TAP(a_kernel_interface_that_is_gone_refuses),
 		ON_TAP(the_carrier_follows),
 		ON_TAP(interfaces_that_will_not_do),
 	};

@@ -120,6 +120,34 @@ static void the_quota_is_free_when_the_allocation_is(void **state)
 	}
 }
 
+/* A port that is kept aside outlives its allocation (section 7.2), and is somebody's, too. */
+static void who_has_his_quota_of_reserved_ports_gets_no_more(void **state)
+{
+	const struct rig_attr pair = RIG_RAW(EVEN_PORT, "\x80");
+	struct rig *r = *state;
+	struct rig_client a = rig_alice(r, CLIENT, 1), b = bob(r, 9);
+
+	set_limits(r, (struct tp_turn_limits){ .allocations_per_user = 2 });
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 2; i++) {
+			assert_int_equal(rig_ask(r, &a, TP_STUN_ALLOCATE, RIG_UDP, pair), 0);
+			assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, RIG_DELETE), 0);
+		}
+		assert_int_equal(rig_ask(r, &a, TP_STUN_ALLOCATE, RIG_UDP, pair),
+				TP_STUN_QUOTA_REACHED);
+		assert_int_equal(rig_counts(r).reservations, 2);
+		assert_int_equal(rig_counts(r).users, 0);
+		/* without one he gets what he may have, and others are not concerned */
+		assert_int_equal(allocate(r, &a), 0);
+		assert_int_equal(rig_counts(r).users, 1);
+		assert_int_equal(rig_ask(r, &a, TP_STUN_REFRESH, RIG_DELETE), 0);
+		assert_int_equal(rig_ask(r, &b, TP_STUN_ALLOCATE, RIG_UDP, pair), 0);
+		assert_int_equal(rig_ask(r, &b, TP_STUN_REFRESH, RIG_DELETE), 0);
+		rig_sleep(r, TP_TURN_RESERVATION_SEC);
+	}
+	assert_int_equal(refused(r)[TP_TURN_REFUSED_USER_ALLOCATIONS], 2);
+}
+
 /* No port was free: the allocation that was begun takes nothing with it. */
 static void an_allocation_that_fails_costs_no_quota(void **state)
 {
@@ -489,6 +517,7 @@ int main(void)
 		rig_test(one_allocation_too_many_is_486_for_that_user_only),
 		rig_test(who_hides_his_name_has_the_same_quota),
 		rig_test(the_quota_is_free_when_the_allocation_is),
+		rig_test(who_has_his_quota_of_reserved_ports_gets_no_more),
 		rig_test(an_allocation_that_fails_costs_no_quota),
 		rig_test(time_limited_names_count_by_their_id),
 		rig_test(names_that_do_not_authenticate_are_not_stored),

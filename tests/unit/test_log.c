@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -17,6 +18,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "base/clock.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -318,16 +321,11 @@ static void errno_survives_a_write_that_fails(void **state)
 
 static struct tp_log_writer_stats before; /* of the child, which inherits the counters */
 
-/* Run one in a child; read what it writes to stderr, unless it shall get stuck.  @return its status
- */
-static int in_child(void (*what)(void), bool is_read, char *out, size_t size)
+/* A child whose stderr is the pipe, of which the reading end is left here. */
+static pid_t child_of(void (*what)(void), const int fd[2])
 {
-	int fd[2], status;
-	size_t len = 0;
-	ssize_t n = 1;
 	pid_t pid;
 
-	assert_int_equal(pipe(fd), 0);
 	fflush(NULL);
 	tp_log_stats(&before);
 	pid = fork();
@@ -341,6 +339,20 @@ static int in_child(void (*what)(void), bool is_read, char *out, size_t size)
 		exit(7);
 	}
 	close(fd[1]);
+	return pid;
+}
+
+/* Run one in a child; read what it writes to stderr, unless it shall get stuck.  @return its status
+ */
+static int in_child(void (*what)(void), bool is_read, char *out, size_t size)
+{
+	int fd[2], status;
+	size_t len = 0;
+	ssize_t n = 1;
+	pid_t pid;
+
+	assert_int_equal(pipe(fd), 0);
+	pid = child_of(what, fd);
 	while (is_read && n > 0 && len < size - 1) {
 		n = read(fd[0], out + len, size - 1 - len);
 		len += n > 0 ? (size_t)n : 0;
@@ -476,6 +488,57 @@ static void a_stuck_reader_does_not_keep_it_from_its_end(void **state)
 	assert_int_equal(WTERMSIG(status), SIGABRT);
 }
 
+static void *speak_on(void *arg)
+{
+	while (arg == NULL)
+		tp_info("still here");
+	return arg;
+}
+
+/* Whoever else has something to say. */
+static void abort_while_another_speaks(void)
+{
+	pthread_t other;
+
+	start();
+	if (pthread_create(&other, NULL, speak_on, NULL) != 0)
+		_exit(4);
+	say_some();
+	abort();
+}
+
+/* By a reader who always takes something, and never all of it.  @return its status */
+static int read_slowly(void (*what)(void))
+{
+	const struct timespec pause = { .tv_nsec = 10 * TP_NS_PER_MS };
+	uint64_t end_ns = tp_clock_now_ns() + 7 * TP_NS_PER_SEC;
+	char some[8192];
+	int fd[2], status;
+	pid_t pid;
+
+	assert_int_equal(pipe(fd), 0);
+	pid = child_of(what, fd);
+	while (tp_clock_now_ns() < end_ns && read(fd[0], some, sizeof(some)) > 0)
+		nanosleep(&pause, NULL);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(fd[0]);
+	return status;
+}
+
+static void who_dies_does_so_soon(void **state)
+{
+	static void (*const ends[])(void) = { say_much_and_abort, abort_while_another_speaks };
+
+	(void)state;
+	for (size_t i = 0; i < N(ends); i++) {
+		int status = read_slowly(ends[i]);
+
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGABRT);
+	}
+}
+
 static void wait_and_say_much(void)
 {
 	char dots[900];
@@ -515,6 +578,7 @@ int main(void)
 		cmocka_unit_test(errno_survives_a_write_that_fails),
 		cmocka_unit_test(whatever_the_end_all_is_written),
 		cmocka_unit_test(a_stuck_reader_does_not_keep_it_from_its_end),
+		cmocka_unit_test(who_dies_does_so_soon),
 		cmocka_unit_test(at_the_end_more_is_written_than_there_is_room_for),
 	};
 

@@ -211,6 +211,34 @@ static void make_before_break(void **state)
 	}
 }
 
+/* Who was not taken note of does not leave: another may be known by the same mark. */
+static void whoever_left_had_been_taken_note_of(void **state)
+{
+	struct rig *r = *state;
+
+	for (uint32_t crowded = 0; crowded < 8; crowded++) {
+		const bool at_a = (crowded & 1) != 0, at_b = (crowded & 2) != 0,
+			   moved = (crowded & 4) != 0;
+		struct ticket t;
+		struct rig_client a, b = rig_alice(r, AT_B, 5);
+
+		r->is_crowded = at_a;
+		a = start(r, &t);
+		assert_int_equal(rig_bind(r, &a, 0x4000, PEER, 9), 0);
+		r->is_crowded = at_b;
+		assert_int_equal(move(r, &b, &t), 0);
+		assert_int_equal(r->n_clients, !at_a + !at_b);
+		r->is_crowded = moved;
+		assert_int_equal(rig_channel_data(r, &b, 0x4000, "up"), TP_SLOW_RELAYED);
+		assert_int_equal(r->n_clients, !moved);
+		if (!moved)
+			assert_memory_equal(&r->came, &b.tuple, sizeof(b.tuple));
+		assert_int_equal(rig_ask(r, &b, TP_STUN_REFRESH, RIG_DELETE), 0);
+		assert_int_equal(r->n_clients, 0);
+	}
+	r->is_crowded = false;
+}
+
 /* What the fast path had of it is taken back under the old five-tuple and told under the new. */
 static void permissions_in_use_move_too(void **state)
 {
@@ -407,6 +435,7 @@ int main(void)
 		rig_test(a_claim_is_checked),
 		rig_test(another_servers_ticket_and_one_of_a_server_that_forbids_are_refused),
 		rig_test(make_before_break),
+		rig_test(whoever_left_had_been_taken_note_of),
 		rig_test(permissions_in_use_move_too),
 		rig_test(a_retransmitted_move_gets_the_same_answer),
 		rig_test(a_client_may_go_on_and_come_back),

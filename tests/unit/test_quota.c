@@ -127,12 +127,53 @@ static void a_full_table_agrees_with_plain_counting(void **state)
 	tp_quota_free(q);
 }
 
+/* However many, one allocation after the other. */
+static void who_has_only_reservations_is_known_too(void **state)
+{
+	enum {
+		USERS = 1000
+	};
+	static struct tp_quota_user *held[USERS];
+	struct tp_quota *q = quota_new(1);
+	char name[16];
+	uint32_t n = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < USERS; i++) {
+		snprintf(name, sizeof(name), "user%u", i);
+		held[i] = take(q, name);
+		assert_true(tp_quota_reserve(held[i]));
+		assert_int_equal(tp_quota_users(q), 1);
+		tp_quota_give(q, held[i]);
+		assert_int_equal(tp_quota_users(q), 0);
+	}
+	for (uint32_t i = 0; i < USERS; i++) {
+		snprintf(name, sizeof(name), "user%u", i);
+		assert_int_equal(of(q, name), 0);
+		assert_int_equal(tp_quota_reserved(q, name, strlen(name)), 1);
+		assert_ptr_equal(take(q, name), held[i]);
+		tp_quota_unreserve(q, held[i]);
+		assert_int_equal(of(q, name), 1);
+		tp_quota_give(q, held[i]);
+		assert_int_equal(tp_quota_reserved(q, name, strlen(name)), 0);
+	}
+	held[0] = take(q, "alice");
+	while (tp_quota_reserve(held[0]))
+		n++;
+	assert_int_equal(n, UINT16_MAX);
+	while (n-- > 0)
+		tp_quota_unreserve(q, held[0]);
+	tp_quota_give(q, held[0]);
+	tp_quota_free(q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(users_are_counted_while_they_have_allocations),
 		cmocka_unit_test(which_names_are_one_user),
 		cmocka_unit_test(a_full_table_agrees_with_plain_counting),
+		cmocka_unit_test(who_has_only_reservations_is_known_too),
 	};
 
 	tp_turn_hash_seed = 11;

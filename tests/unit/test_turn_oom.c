@@ -196,6 +196,42 @@ static void a_channel_or_permission_that_fails_leaves_the_allocation_alone(void 
 	give_back_everything(r);
 }
 
+/* Everything that can be changed is, or nothing. */
+static void a_reload_that_fails_changes_nothing(void **state)
+{
+	static struct tp_addr list[1];
+	struct rig *r = *state;
+	const struct rig_client a = rig_alice(r, CLIENT, 1), b = rig_alice(r, CLIENT, 2);
+	uint32_t n;
+	int rc = -ENOMEM;
+
+	assert_int_equal(rig_ask(r, &a, TP_STUN_ALLOCATE, RIG_UDP), 0);
+	list[0] = rig_addr("203.0.113.20", 3478);
+	r->conf.alternates = list;
+	r->conf.n_alternates = 1;
+	r->conf.redirect = TP_TURN_REDIRECT_ALWAYS;
+	r->conf.mobility = true;
+	r->conf.max_allocations = 1000;
+	r->conf.limits.allocations_per_user = 1;
+	r->conf.limits.unauthenticated_per_source = 1;
+	for (n = 0; rc < 0; n++) {
+		fail_at = n + 1;
+		rc = tp_turn_reload(r->turn, &r->conf);
+		fail_at = 0;
+		if (rc == 0)
+			break;
+		assert_int_equal(rc, -ENOMEM);
+		assert_false(r->turn->mobility.is_allowed);
+		assert_int_equal(r->turn->limits.allocations_per_user, 0);
+		assert_int_equal(r->turn->limits.unauthenticated_per_source, 0);
+		assert_int_equal(rig_ask(r, &b, TP_STUN_ALLOCATE, RIG_UDP), 0);
+		assert_int_equal(rig_ask(r, &b, TP_STUN_REFRESH, RIG_LIFETIME("\0\0\0\0")), 0);
+	}
+	assert_true(n >= 8);
+	assert_int_equal(rig_ask(r, &b, TP_STUN_ALLOCATE, RIG_UDP), TP_STUN_TRY_ALTERNATE);
+	assert_true(r->turn->mobility.is_allowed);
+}
+
 /* What exists goes on without memory: refreshed, relayed, deleted. */
 static void without_any_memory_what_exists_goes_on(void **state)
 {
@@ -226,6 +262,7 @@ int main(void)
 		rig_test(a_server_that_can_not_be_made_leaves_nothing),
 		rig_test(an_allocation_that_fails_leaves_nothing),
 		rig_test(a_channel_or_permission_that_fails_leaves_the_allocation_alone),
+		rig_test(a_reload_that_fails_changes_nothing),
 		rig_test(without_any_memory_what_exists_goes_on),
 	};
 

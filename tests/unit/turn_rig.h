@@ -95,6 +95,7 @@ struct rig {
 	uint8_t is_open[RIG_RELAYS_MAX][UINT16_MAX + 1];
 	uint32_t n_open, n_channels, n_allocated, n_ended, n_clients;
 	struct tp_tuple came, left;    /* the last clients to do so */
+	bool is_crowded;               /* clients that come are not taken note of */
 	uint32_t n_fast;               /* permissions with fast */
 	bool is_full, is_channel_full; /* permissions, channels get no flows */
 	enum tp_turn_end why;
@@ -304,12 +305,15 @@ static inline void rig_peers_past(void *ctx, const struct tp_allocation *alloc,
 			r->past[r->n_past] = peers[i];
 }
 
-static inline void rig_client_came(void *ctx, const struct tp_tuple *tuple)
+static inline bool rig_client_came(void *ctx, const struct tp_tuple *tuple)
 {
 	struct rig *r = ctx;
 
+	if (r->is_crowded)
+		return false;
 	r->came = *tuple;
 	r->n_clients++;
+	return true;
 }
 
 static inline void rig_client_left(void *ctx, const struct tp_tuple *tuple)
