@@ -40,6 +40,8 @@ struct carrier {
 	const struct tp_steer_rules *rules; /* NULL: the driver takes every frame */
 	uint32_t frame_max;                 /* bytes */
 	void (*put)(const uint8_t *frame, uint32_t len);
+	/** NULL: frames are put at any time; else: after all of them, and makes port */
+	void (*start)(struct carrier *c);
 	/** @return bytes of the oldest frame sent, 0: there is none yet */
 	uint32_t (*take)(uint8_t *out, uint32_t room);
 	void (*close)(void); /* looks whether all memory is back */
@@ -55,18 +57,19 @@ void steering_add_relay(struct steering *s, const struct tp_addr *addr);
 /** When all are added: ports min to max are relayed fast. */
 void steering_make(struct steering *s, uint16_t min, uint16_t max);
 
-/** name: "mem", "dpdk" or "afxdp"; s is borrowed.  May end the process with CARRIER_EXIT_SKIP. */
+/** name: "mem", "dpdk", "pcap" or "afxdp"; s is borrowed.  May exit with CARRIER_EXIT_SKIP. */
 void carrier_open(struct carrier *c, const char *name, const struct steering *s);
 
 /* Each driver's part of it. */
 void carrier_open_mem(struct carrier *c);
 void carrier_open_dpdk(struct carrier *c, const struct steering *s);
+void carrier_open_pcap(struct carrier *c, const struct steering *s);
 void carrier_open_afxdp(struct carrier *c, const struct steering *s);
 
 /** @return whether the driver brings this frame to a worker */
 bool carrier_takes(const struct carrier *c, const uint8_t *frame, uint32_t len);
 
-/** Receive n frames, no fewer and no more; n <= TP_BURST. */
+/** Receive n frames, no fewer and, unless all are put ahead, no more; n <= TP_BURST. */
 void carrier_rx(const struct carrier *c, struct tp_frame frames[], uint32_t n);
 
 /** Send n frames; carrier_take() gives them in this order. */
@@ -75,7 +78,7 @@ void carrier_tx(const struct carrier *c, const struct tp_frame frames[], uint32_
 /** Wait for the next frame that was sent.  @return its bytes */
 uint32_t carrier_take(const struct carrier *c, uint8_t *out, uint32_t room);
 
-/** After the last frame: nothing else was sent, and all memory is back. */
+/** After the last frame: nothing else was received or sent, and all memory is back. */
 void carrier_close(const struct carrier *c);
 
 #endif

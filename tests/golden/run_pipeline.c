@@ -2,7 +2,7 @@
 /*
  * run_pipeline - the fast path as a filter: flows and frames in, a verdict for each frame out.
  *
- *   run_pipeline FILE BURST [mem|dpdk|afxdp]
+ *   run_pipeline FILE BURST [mem|dpdk|pcap|afxdp]
  *
  * FILE has lines; addresses are HEX:PORT, the length of HEX says which family:
  *   flow channel|send|data IN_SRC IN_DST IN_PEER|- IN_CHANNEL OUT_SRC OUT_DST OUT_CHANNEL
@@ -167,21 +167,26 @@ static void lay_in_memory(struct held *h, uint32_t len)
 	};
 }
 
+static size_t frame_decode(const char *line, uint8_t bytes[FRAME_MAX])
+{
+	return hex_decode(line + strlen("frame "), bytes, FRAME_MAX);
+}
+
 static void frame_line(struct batch *b, const char *line)
 {
 	struct held *h = &b->held[b->n++];
 	uint8_t bytes[FRAME_MAX];
-	size_t len = hex_decode(line + strlen("frame "), bytes, sizeof(bytes));
+	size_t len = frame_decode(line, bytes);
 
 	*h = (struct held){ .before = malloc(len > 0 ? len : 1) };
 	assert(h->before != NULL);
 	memcpy(h->before, bytes, len);
 	h->frame.len = (uint16_t)len;
 	h->is_carried = carrier.port != NULL && carrier_takes(&carrier, bytes, (uint32_t)len);
-	if (h->is_carried)
-		carrier.put(bytes, (uint32_t)len);
-	else
+	if (!h->is_carried)
 		lay_in_memory(h, (uint32_t)len);
+	else if (carrier.start == NULL)
+		carrier.put(bytes, (uint32_t)len);
 }
 
 /* What was put in comes out of the port, in that order, with room to grow. */
@@ -350,6 +355,34 @@ static void check_accounts(
 		carrier_die("accounts and paths disagree", "");
 }
 
+/* first: the first frame; the others follow in f, which is then where it was. */
+static void put_all(FILE *f, const char *first)
+{
+	static char line[LINE_CHARS];
+	const long at = ftell(f);
+	uint8_t bytes[FRAME_MAX];
+
+	strcpy(line, first);
+	do {
+		uint32_t len = (uint32_t)frame_decode(line, bytes);
+
+		if (carrier_takes(&carrier, bytes, len))
+			carrier.put(bytes, len);
+	} while (fgets(line, sizeof(line), f) != NULL);
+	if (at < 0 || fseek(f, at, SEEK_SET) != 0)
+		carrier_die("can not be read twice", "FILE");
+}
+
+static void open_carrier(FILE *f, const char *first, const char *driver)
+{
+	steering_make(&steering, RELAY_PORT_MIN, RELAY_PORT_MAX);
+	carrier_open(&carrier, driver, &steering);
+	if (carrier.start == NULL)
+		return;
+	put_all(f, first);
+	carrier.start(&carrier);
+}
+
 /* All flows are before the first frame: then it is known what has to be steered. */
 static void read_file(FILE *f, struct tp_flow_table *flows, struct tp_pipe *pipe, uint32_t burst,
 		const char *driver)
@@ -362,10 +395,8 @@ static void read_file(FILE *f, struct tp_flow_table *flows, struct tp_pipe *pipe
 			flow_line(flows, line);
 			continue;
 		}
-		if (driver != NULL && carrier.port == NULL) {
-			steering_make(&steering, RELAY_PORT_MIN, RELAY_PORT_MAX);
-			carrier_open(&carrier, driver, &steering);
-		}
+		if (driver != NULL && carrier.port == NULL)
+			open_carrier(f, line, driver);
 		frame_line(&batch, line);
 		if (batch.n == burst)
 			run(pipe, &batch);
@@ -389,7 +420,7 @@ int main(int argc, char **argv)
 	FILE *f;
 
 	if (argc < 3 || argc > 4 || (burst = (uint32_t)atoi(argv[2])) < 1 || burst > TP_BURST)
-		carrier_die("usage", "run_pipeline FILE BURST [mem|dpdk|afxdp]");
+		carrier_die("usage", "run_pipeline FILE BURST [mem|dpdk|pcap|afxdp]");
 	f = fopen(argv[1], "r");
 	if (f == NULL)
 		carrier_die("can not open", argv[1]);
