@@ -267,7 +267,10 @@ void tp_permission_end(struct tp_turn *turn, struct tp_permission *perm);
 /** An indication was relayed by it: tell the fast path. */
 void tp_permission_use(struct tp_turn *turn, struct tp_permission *perm);
 
-/** Remember a peer whose permission ends; unless the allocation's end was told, and it with it. */
+/**
+ * Remember a peer whose permission ends, or tell it at once without memory; unless the allocation's
+ * end was told, and it with it.
+ */
 void tp_past_add(struct tp_turn *turn, struct tp_allocation *alloc, const struct tp_addr *ip);
 
 /** May a datagram of so many bytes be relayed, as far as the limits go? */

@@ -37,9 +37,12 @@ void tp_past_add(struct tp_turn *turn, struct tp_allocation *alloc, const struct
 {
 	struct tp_past_peers *past;
 
-	if (!alloc->is_announced || turn->ops.peers_past == NULL || past_has(alloc->past, ip) ||
-			!past_reserve(alloc))
+	if (!alloc->is_announced || turn->ops.peers_past == NULL || past_has(alloc->past, ip))
 		return;
+	if (!past_reserve(alloc)) {
+		turn->ops.peers_past(turn->ctx, alloc, ip, 1);
+		return;
+	}
 	past = alloc->past;
 	past->ip[past->n++] = *ip;
 	if (past->n < TP_TURN_PAST_PEERS)

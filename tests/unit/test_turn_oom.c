@@ -256,6 +256,24 @@ static void without_any_memory_what_exists_goes_on(void **state)
 	give_back_everything(r);
 }
 
+/* For the record: who could be talked to is known to the end, or told before. */
+static void a_peer_that_can_not_be_remembered_is_told(void **state)
+{
+	struct rig *r = *state;
+	const struct rig_client c = rig_alice(r, CLIENT, 1);
+	const struct tp_addr peer = rig_addr("203.0.113.9", 0);
+
+	rig_allocate(r, &c);
+	assert_int_equal(rig_permit(r, &c, "203.0.113.9"), 0);
+	rig_sleep(r, 301);
+	is_dry = true;
+	tp_turn_expire(r->turn, r->now.mono_ns);
+	is_dry = false;
+	assert_int_equal(rig_counts(r).permissions, 0);
+	assert_int_equal(r->n_past, 1);
+	assert_true(tp_addr_same_ip(&r->past[0], &peer));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +282,7 @@ int main(void)
 		rig_test(a_channel_or_permission_that_fails_leaves_the_allocation_alone),
 		rig_test(a_reload_that_fails_changes_nothing),
 		rig_test(without_any_memory_what_exists_goes_on),
+		rig_test(a_peer_that_can_not_be_remembered_is_told),
 	};
 
 	return cmocka_run_group_tests_name("turn_oom", tests, NULL, NULL);
