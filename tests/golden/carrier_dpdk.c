@@ -60,7 +60,11 @@ static void open_device(struct carrier *c, const char *device)
 static void close_device(void)
 {
 	uint32_t frames, n_free;
+	struct tp_port_stats stats;
 
+	tp_port_stats(port, &stats);
+	if (stats.to_kernel_pkts + stats.to_kernel_dropped != 0)
+		carrier_die("DPDK", "a frame for the worker was taken for the kernel's");
 	tp_port_close(port);
 	tp_dpdk_close(dev);
 	tp_dpdk_pool_count(pool, &frames, &n_free);
