@@ -110,6 +110,17 @@ static inline bool rig_enter(void)
 	return false;
 }
 
+/* Sooner, if we may: nobody else has our addresses. */
+#define NO_DAD "echo 0 2>/dev/null >/proc/sys/net/ipv6/conf/default/accept_dad || true"
+
+/*
+ * Neighbours in IPv6 are asked from the link-local address, which is tentative for a second or two
+ * after the link came up; who asks sooner is not heard, and gives up after three.
+ */
+#define WAIT_FOR_LINK(name)                                                     \
+	"for i in $(seq 300); do ip -6 -o addr show dev " name " scope link | " \
+	"grep -v tentative | grep -q fe80 && exit 0; sleep 0.1; done; exit 1"
+
 static inline int rig_setup(void **state)
 {
 	char cmd[128];
@@ -117,6 +128,8 @@ static inline int rig_setup(void **state)
 	(void)state;
 	if (far_start() != 0)
 		return -1;
+	do_near(NO_DAD);
+	do_far(NO_DAD);
 	do_near("ip link set lo up");
 	do_near("ip link add near address " NEAR_MAC " type veth peer name far address " FAR_MAC);
 	snprintf(cmd, sizeof(cmd), "ip link set far netns %d", (int)far_pid);
@@ -127,6 +140,8 @@ static inline int rig_setup(void **state)
 	do_far("ip addr add 192.0.2.2/24 dev far");
 	do_far("ip addr add 2001:db8::2/64 dev far nodad");
 	do_far("ip link set far up");
+	do_near(WAIT_FOR_LINK("near"));
+	do_far(WAIT_FOR_LINK("far"));
 	near_ifindex = if_nametoindex("near");
 	return tp_nl_open(&nl);
 }

@@ -74,11 +74,12 @@ static void parse(int argc, char **argv)
 
 static void parse_line(const char *line)
 {
-	char *argv[32] = { (char[]){ "test" } }, *rest = strdup(line);
+	static char words[512]; /* not of the heap: the parser ends the process with them in hand */
+	char *argv[32] = { (char[]){ "test" } }, *rest = *line == '\0' ? NULL : words;
 	int argc = 1;
 
-	if (*rest == '\0')
-		rest = NULL;
+	if ((size_t)snprintf(words, sizeof(words), "%s", line) >= sizeof(words))
+		exit(99);
 	while ((argv[argc] = strsep(&rest, " ")) != NULL)
 		argc++;
 	parse(argc, argv);
