@@ -186,6 +186,43 @@ static void udp_of_the_largest_length(void **state)
 	free(in);
 }
 
+/* Words that are all ones or all zero among others: every carry there can be. */
+static void fill_extreme(uint8_t *p, size_t len, unsigned int *seed)
+{
+	for (size_t i = 0; i < len; i += 2) {
+		unsigned int kind = (unsigned int)rand_r(seed) >> 7 & 3;
+
+		if (kind == 0)
+			fill_random(p + i, 2, seed);
+		else
+			memset(p + i, kind == 1 ? 0 : 0xff, 2);
+	}
+}
+
+static void ipv4_header_is_right_or_wrong(void **state)
+{
+	unsigned int seed = 3;
+	uint8_t header[20];
+	uint16_t csum;
+
+	(void)state;
+	for (uint32_t i = 0; i < 200000; i++) {
+		fill_extreme(header, sizeof(header), &seed);
+		header[0] = 0x45;
+		if (i & 1) {
+			memset(header + 10, 0, 2);
+			csum = (uint16_t)~naive(0, header, sizeof(header));
+			memcpy(header + 10, &csum, sizeof(csum));
+			assert_true(tp_csum_ipv4_ok(header));
+			header[1 + i % 19] ^= (uint8_t)(1u << (i / 19 % 8));
+			assert_false(tp_csum_ipv4_ok(header));
+		} else {
+			assert_int_equal(tp_csum_ipv4_ok(header),
+					naive(0, header, sizeof(header)) == 0xffff);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +232,7 @@ int main(void)
 		cmocka_unit_test(leaves_room_for_more_words),
 		cmocka_unit_test(pieces_of_even_length_add_up),
 		cmocka_unit_test(ipv4_header),
+		cmocka_unit_test(ipv4_header_is_right_or_wrong),
 		cmocka_unit_test(udp),
 		cmocka_unit_test(udp_of_the_largest_length),
 	};
